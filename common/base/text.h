@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// Small text helpers on bytes: no locale, no errno.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace qpop::base {
+
+[[nodiscard]] constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+[[nodiscard]] constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+[[nodiscard]] constexpr bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+/// ASCII case-insensitive equality.
+[[nodiscard]] bool equal_ignoring_case(std::string_view a, std::string_view b);
+[[nodiscard]] bool starts_with_ignoring_case(std::string_view text, std::string_view prefix);
+
+/// Text without leading and trailing blanks and tabs.
+[[nodiscard]] std::string_view trim(std::string_view text);
+
+/// Decimal digits only, no sign, no blank; empty when it is not a number or does not fit.
+[[nodiscard]] std::optional<std::uint64_t> parse_decimal(std::string_view digits);
+
+/// Printable ASCII stays, everything else and the backslash become \xHH; at most `limit` octets, "..." marks a cut.
+[[nodiscard]] std::string escape_untrusted(std::string_view bytes, std::size_t limit = 200);
+
+/// True for a correct UTF-8 sequence without control characters (below 0x20 and 0x7F).
+[[nodiscard]] bool is_printable_utf8(std::string_view bytes);
+
+/// Lower-case hexadecimal.
+[[nodiscard]] std::string to_hex(std::string_view bytes);
+
+}  // namespace qpop::base

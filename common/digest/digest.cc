@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// Hashes, random bytes and base64 over OpenSSL and xxHash.
+#include "common/digest/digest.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <xxhash.h>
+
+#include <cstdlib>
+#include <cstring>
+
+namespace qpop::digest {
+
+namespace {
+
+struct CtxFree {
+  void operator()(EVP_MD_CTX* ctx) const { EVP_MD_CTX_free(ctx); }
+};
+using Ctx = std::unique_ptr<EVP_MD_CTX, CtxFree>;
+
+void require(bool ok) {
+  if (!ok) std::abort();
+}
+
+const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
+
+/// One context and one fetched algorithm for all SHA-256 calls: fetching costs more than hashing a short message.
+EVP_MD_CTX* sha256_context() {
+  static const Ctx ctx = [] {
+    Ctx fresh{EVP_MD_CTX_new()};
+    require(fresh != nullptr && EVP_DigestInit_ex(fresh.get(), EVP_sha256(), nullptr) == 1);
+    return fresh;
+  }();
+  return ctx.get();
+}
+
+Digest16 to_array(XXH128_hash_t hash) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, hash);
+  Digest16 out{};
+  std::memcpy(out.data(), canonical.digest, out.size());
+  return out;
+}
+
+constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+}  // namespace
+
+Digest32 sha256(std::span<const std::string_view> parts) {
+  EVP_MD_CTX* ctx = sha256_context();
+  require(EVP_DigestInit_ex(ctx, nullptr, nullptr) == 1);
+  for (const auto part : parts) require(EVP_DigestUpdate(ctx, part.data(), part.size()) == 1);
+  Digest32 out{};
+  require(EVP_DigestFinal_ex(ctx, reinterpret_cast<unsigned char*>(out.data()), nullptr) == 1);
+  return out;
+}
+
+std::string md5_hex(std::string_view stamp, std::string_view secret) {
+  const Ctx ctx{EVP_MD_CTX_new()};
+  std::array<unsigned char, 16> out{};
+  require(ctx != nullptr && EVP_DigestInit_ex(ctx.get(), EVP_md5(), nullptr) == 1);
+  require(EVP_DigestUpdate(ctx.get(), stamp.data(), stamp.size()) == 1);
+  require(EVP_DigestUpdate(ctx.get(), secret.data(), secret.size()) == 1);
+  require(EVP_DigestFinal_ex(ctx.get(), out.data(), nullptr) == 1);
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string text;
+  for (const unsigned char value : out) {
+    text += kHex[value >> 4U];
+    text += kHex[value & 0xFU];
+  }
+  return text;
+}
+
+Digest32 hmac_sha256(std::string_view key, std::string_view data) {
+  Digest32 out{};
+  require(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(data), data.size(),
+               reinterpret_cast<unsigned char*>(out.data()), nullptr) != nullptr);
+  return out;
+}
+
+Digest32 pbkdf2_sha256(std::string_view password, std::string_view salt, std::uint32_t iterations) {
+  Digest32 out{};
+  require(PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), bytes_of(salt),
+                            static_cast<int>(salt.size()), static_cast<int>(iterations), EVP_sha256(),
+                            static_cast<int>(out.size()), reinterpret_cast<unsigned char*>(out.data())) == 1);
+  return out;
+}
+
+void random_bytes(std::span<std::byte> out) {
+  require(RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(out.size())) == 1);
+}
+
+std::uint64_t xxh3_64(std::string_view bytes, std::uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
+Digest16 xxh3_128(std::string_view bytes, std::uint64_t seed) {
+  return to_array(XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed));
+}
+
+struct Xxh3Stream::State {
+  struct Free {
+    void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
+  };
+  std::unique_ptr<XXH3_state_t, Free> state{XXH3_createState()};
+};
+
+Xxh3Stream::Xxh3Stream(std::uint64_t seed) : state_(std::make_unique<State>()) {
+  require(state_->state != nullptr);
+  reset(seed);
+}
+Xxh3Stream::Xxh3Stream(Xxh3Stream&&) noexcept = default;
+Xxh3Stream& Xxh3Stream::operator=(Xxh3Stream&&) noexcept = default;
+Xxh3Stream::~Xxh3Stream() = default;
+void Xxh3Stream::reset(std::uint64_t seed) { require(XXH3_128bits_reset_withSeed(state_->state.get(), seed) == XXH_OK); }
+void Xxh3Stream::add(std::string_view bytes) {
+  require(XXH3_128bits_update(state_->state.get(), bytes.data(), bytes.size()) == XXH_OK);
+}
+Digest16 Xxh3Stream::result() const { return to_array(XXH3_128bits_digest(state_->state.get())); }
+
+std::string base64_encode(std::string_view bytes) {
+  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes_of(bytes), static_cast<int>(bytes.size()));
+  out.resize(static_cast<std::size_t>(size));
+  return out;
+}
+
+std::optional<std::string> base64_decode(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  const std::size_t padding = text.ends_with("==") ? 2U : text.ends_with('=') ? 1U : 0U;
+  const auto digits = text.substr(0, text.size() - padding);
+  if (digits.find_first_not_of(kAlphabet) != std::string_view::npos) return std::nullopt;
+  std::string out(text.size() / 4 * 3 + 1, '\0');
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes_of(text), static_cast<int>(text.size()));
+  if (size < 0) return std::nullopt;
+  out.resize(static_cast<std::size_t>(size) - padding);
+  if (base64_encode(out) != text) return std::nullopt;
+  return out;
+}
+
+}  // namespace qpop::digest

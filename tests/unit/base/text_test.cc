@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// Byte-level text helpers.
+#include "common/base/text.h"
+
+#include <array>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <ostream>
+
+namespace {
+
+using namespace qpop::base;
+
+struct NumberCase {
+  std::string_view text;
+  bool ok;
+  std::uint64_t want;
+};
+std::ostream& operator<<(std::ostream& out, const NumberCase& c) { return out << '"' << c.text << '"'; }
+constexpr std::array kNumbers{
+    NumberCase{"0", true, 0},     NumberCase{"007", true, 7}, NumberCase{"18446744073709551615", true, UINT64_MAX},
+    NumberCase{"", false, 0},     NumberCase{"-1", false, 0}, NumberCase{"18446744073709551616", false, 0},
+    NumberCase{"+1", false, 0},   NumberCase{"1 ", false, 0}, NumberCase{"0x10", false, 0},
+    NumberCase{"1e3", false, 0},
+};
+BOOST_DATA_TEST_CASE(reads_or_refuses_decimal, boost::unit_test::data::make(kNumbers), c) {
+  const auto got = parse_decimal(c.text);
+  BOOST_TEST(got.has_value() == c.ok);
+  if (got) BOOST_TEST(*got == c.want);
+}
+
+struct Utf8Case {
+  std::string_view name, bytes;
+  bool want;
+};
+std::ostream& operator<<(std::ostream& out, const Utf8Case& c) { return out << c.name; }
+constexpr std::array kUtf8{
+    Utf8Case{"ascii", "ada", true},
+    Utf8Case{"two octets", "\xC3\xA4", true},
+    Utf8Case{"four octets", "\xF0\x9F\x93\xAC", true},
+    Utf8Case{"overlong slash", "\xC0\xAF", false},
+    Utf8Case{"surrogate", "\xED\xA0\x80", false},
+    Utf8Case{"above U+10FFFF", "\xF4\x90\x80\x80", false},
+    Utf8Case{"cut", "\xC3", false},
+    Utf8Case{"lone continuation", "\x80", false},
+    Utf8Case{"escape character", "a\x1B[2J", false},
+    Utf8Case{"delete character", "a\x7F", false},
+};
+BOOST_DATA_TEST_CASE(accepts_only_printable_utf8, boost::unit_test::data::make(kUtf8), c) {
+  BOOST_TEST(is_printable_utf8(c.bytes) == c.want);
+}
+
+BOOST_AUTO_TEST_CASE(escaping_leaves_no_control_byte_and_respects_the_limit) {
+  BOOST_TEST(escape_untrusted("a\r\nb\\") == "a\\x0d\\x0ab\\x5c");
+  const std::string long_name(5000, '\xFF');
+  BOOST_TEST(escape_untrusted(long_name, 40).size() <= 43U);
+}
+
+BOOST_AUTO_TEST_CASE(ignores_case_of_ascii_only) {
+  BOOST_TEST(equal_ignoring_case("QuIt", "qUiT"));
+  BOOST_TEST(!equal_ignoring_case("\xC4", "\xE4"));
+  BOOST_TEST(!equal_ignoring_case("QUIT", "QUI"));
+  BOOST_TEST(trim(" \t a b \t") == "a b");
+  BOOST_TEST(trim(" \t ").empty());
+}
+
+}  // namespace
