@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// Command line by Boost.Program_options, made from the option table; its exceptions end here.
+#include "common/config/command_line.h"
+
+#include <fmt/format.h>
+
+#include <boost/program_options.hpp>
+
+#include "common/base/text.h"
+
+namespace qpop::config {
+
+namespace {
+
+namespace po = boost::program_options;
+
+po::options_description describe() {
+  po::options_description described;
+  auto add = described.add_options();
+  add("help,h", "")("version,v", "")("check", "")("print-config", "")("foreground", "");
+  for (const Option& row : kOptions) {
+    if (row.id == Opt::listen) continue;
+    const std::string name = row.letter == 0 ? std::string{row.name} : fmt::format("{},{}", row.name, row.letter);
+    auto* value = po::value<std::string>();
+    // A letter of a boolean takes no value (popper -s); the long form may (--statistics=false).
+    if (row.type == Type::boolean) value->implicit_value("true");
+    add(name.c_str(), value, "");
+  }
+  add("listen", po::value<std::string>(), "");
+  return described;
+}
+
+/// Qpopper's flags gave some choices as numbers: -p 4 is clear-text-password = tls.
+std::string number_to_choice(const Option& row, const std::string& value) {
+  const auto index = base::parse_decimal(value);
+  if (row.type != Type::mnemonic || row.letter == 0 || !index) return value;
+  std::string_view rest = row.mnemonics;
+  for (std::uint64_t i = 0; i < *index; ++i) {
+    const auto blank = rest.find(' ');
+    if (blank == std::string_view::npos) return value;
+    rest.remove_prefix(blank + 1);
+  }
+  return std::string{rest.substr(0, rest.find(' '))};
+}
+
+/// Boost would take the word behind `-s` as its value; a letter of a boolean never has one.
+std::vector<std::string> protect_switches(const std::vector<std::string>& arguments) {
+  std::vector<std::string> out;
+  for (const auto& argument : arguments) {
+    const bool letter = argument.size() == 2 && argument[0] == '-';
+    const auto* row = letter ? nullptr : argument.starts_with("--") ? find_option(argument.substr(2)) : nullptr;
+    if (letter) {
+      for (const Option& candidate : kOptions) {
+        if (candidate.letter == argument[1]) row = &candidate;
+      }
+    }
+    if (row != nullptr && row->type == Type::boolean) {
+      out.push_back(fmt::format("--{}=true", row->name));
+    } else {
+      out.push_back(argument);
+    }
+  }
+  return out;
+}
+
+class Evaluator {
+ public:
+  void run(const std::vector<std::string>& arguments) {
+    po::positional_options_description positional;
+    positional.add("listen", -1);
+    const auto described = describe();
+    const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+    const auto parsed = po::command_line_parser(protect_switches(arguments)).options(described).positional(positional).style(style).run();
+    for (const auto& given : parsed.options) apply(given);
+  }
+  CommandLine result;
+
+ private:
+  void apply(const po::option& given) {
+    if (given.string_key == "help") result.action = Action::help;
+    if (given.string_key == "version") result.action = Action::version;
+    if (given.string_key == "check") result.action = Action::check;
+    if (given.string_key == "print-config") result.action = Action::print_config;
+    if (given.string_key == "foreground") result.foreground = true;
+    const Option* row = find_option(given.string_key);
+    if (row == nullptr) return;
+    const std::string value = given.value.empty() ? "true" : given.value.front();
+    if (row->id == Opt::config_file) return add_problems(read_file(value, result.settings));
+    if (row->id == Opt::listen) result.has_addresses = true;
+    const std::string place = "command line";
+    if (auto set = result.settings.set(*row, number_to_choice(*row, value), place); !set) {
+      result.problems.push_back({fmt::format("{}: {} = \"{}\": {}", place, row->name, base::escape_untrusted(value, 80), set.error().detail()), false});
+    } else if (row->obsolete) {
+      result.problems.push_back({fmt::format("{}: {} is obsolete and does nothing. {}", place, row->name, row->manual), true});
+    }
+  }
+  void add_problems(std::vector<Problem> more) {
+    for (auto& problem : more) result.problems.push_back(std::move(problem));
+  }
+};
+
+}  // namespace
+
+CommandLine read_command_line(const std::vector<std::string>& arguments) {
+  Evaluator evaluator;
+  try {
+    evaluator.run(arguments);
+  } catch (const po::error& error) {
+    evaluator.result.problems.push_back({fmt::format("command line: {}; popper --help lists the options", base::escape_untrusted(error.what())), false});
+  }
+  return std::move(evaluator.result);
+}
+
+}  // namespace qpop::config

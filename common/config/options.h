@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+// The one table of options: file reader, command line, --help, --print-config, conf/qpopper.config and the option section of
+// man/qpopper.config.5 are all made from it.
+//
+// Source: the options of the original's manual (names, letters, values), design decisions for the new ones.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace qpop::config {
+
+/// Index into kOptions; the order of both is the same (checked at compile time).
+enum class Opt : std::uint8_t {
+  listen,
+  timeout,
+  login_timeout,
+  write_timeout,
+  max_sessions,
+  max_sessions_per_address,
+  max_unauthenticated,
+  spare_sessions,
+  failed_login_delay,
+  spool_dir,
+  state_dir,
+  mail_user,
+  mail_locks,
+  mail_lock_timeout,
+  auth_db,
+  clear_text_password,
+  block_uid,
+  session_user,
+  auth_user,
+  server_name,
+  shy,
+  statistics,
+  log_facility,
+  log_target,
+  pid_file,
+  config_file,
+  server_mode,
+  fast_update,
+  keep_temp_drop,
+  temp_dir,
+  temp_name,
+  cache_dir,
+  cache_name,
+  mail_lock_check,
+  count_
+};
+
+enum class Type : std::uint8_t { boolean, integer, seconds, mnemonic, text, list };
+
+/// Who may set it (Qpopper's classes): N everybody, U not the user's own file, I only before a client is connected.
+enum class Scope : std::uint8_t { N, U, I };
+
+struct Option {
+  Opt id;
+  std::string_view name;
+  char letter;  ///< Qpopper's flag, 0 for none
+  Type type;
+  Scope scope;
+  std::string_view preset;  ///< default, in the grammar of the file; "" for none
+  std::int64_t least;       ///< bounds of integers and seconds
+  std::int64_t most;
+  std::string_view mnemonics;  ///< values separated by a blank, in the order of the flag's numbers
+  std::string_view summary;    ///< one line
+  std::string_view manual;     ///< paragraph for the manual page
+  bool obsolete;               ///< accepted with a warning; the manual paragraph says what to use instead
+};
+
+inline constexpr std::array kOptions{
+    Option{Opt::listen, "listen", 0, Type::list, Scope::I, "", 0, 0, "", "address and port to serve, repeatable",
+           "Value [address][:port], for example 110, 192.0.2.1:110 or [::1]:110. Each line adds one. Addresses may also be "
+           "given as arguments. Without an address all IPv4 and IPv6 addresses are served. Not used when the server is started "
+           "from inetd or with sockets from systemd.",
+           false},
+    Option{Opt::timeout, "timeout", 'T', Type::seconds, Scope::N, "600", 30, 86400, "", "idle time after which a session is ended",
+           "The autologout inactivity timer of RFC 1939. Nothing is deleted when it runs out. RFC 1939 asks for at least ten "
+           "minutes; Qpopper's default was 120.",
+           false},
+    Option{Opt::login_timeout, "login-timeout", 0, Type::seconds, Scope::I, "60", 1, 3600, "",
+           "time from connecting to a successful login", "A client that has not logged in by then is disconnected.", false},
+    Option{Opt::write_timeout, "write-timeout", 0, Type::seconds, Scope::I, "120", 1, 3600, "",
+           "time a client may take to accept any output", "A client that reads nothing for so long is disconnected.", false},
+    Option{Opt::max_sessions, "max-sessions", 0, Type::integer, Scope::I, "500", 1, 100000, "", "sessions at the same time",
+           "Further clients are told -ERR [SYS/TEMP] and disconnected.", false},
+    Option{Opt::max_sessions_per_address, "max-sessions-per-address", 0, Type::integer, Scope::I, "50", 1, 100000, "",
+           "sessions at the same time from one address block",
+           "A block is one IPv4 address or one IPv6 /48. Loopback counts like any other address.", false},
+    Option{Opt::max_unauthenticated, "max-unauthenticated", 0, Type::integer, Scope::I, "200", 1, 100000, "",
+           "sessions at the same time that have not logged in",
+           "When it is reached, the oldest session that has not logged in is ended to make room.", false},
+    Option{Opt::spare_sessions, "spare-sessions", 0, Type::integer, Scope::I, "4", 1, 64, "", "session processes kept waiting",
+           "Processes that are started, and have given up all rights, before a client arrives.", false},
+    Option{Opt::failed_login_delay, "failed-login-delay", 0, Type::seconds, Scope::I, "2", 0, 60, "",
+           "time before a failed login is answered", "Doubled for the second and again for the third failure of one connection.",
+           false},
+    Option{Opt::spool_dir, "spool-dir", 0, Type::text, Scope::U, "/var/mail", 0, 0, "", "folder of the spools",
+           "Each user's maildrop is the file of his name in it, mbox or MMDF.", false},
+    Option{Opt::state_dir, "state-dir", 0, Type::text, Scope::I, "/var/lib/popper", 0, 0, "", "folder for index and journal files",
+           "Holds one folder for each user (0700, owned by him) with the index, which may be deleted at any time, and during an "
+           "update the journal, which may not.",
+           false},
+    Option{Opt::mail_user, "mail-user", 0, Type::text, Scope::I, "", 0, 0, "", "owner of all maildrops",
+           "When set, accounts exist in the database alone and every maildrop belongs to this system user. Without it each "
+           "account is a system user. A server that was not started by root always works as if its own user stood here.",
+           false},
+    Option{Opt::mail_locks, "mail-locks", 0, Type::text, Scope::I, "dotlock fcntl flock", 0, 0, "",
+           "locks taken on a spool, separated by blanks",
+           "Any of dotlock, fcntl and flock, or none. All of them are tried without waiting and released together when one is "
+           "busy, so that no order of another program can deadlock with ours.",
+           false},
+    Option{Opt::mail_lock_timeout, "mail-lock-timeout", 0, Type::seconds, Scope::I, "30", 1, 600, "",
+           "time to wait for the locks of a spool", "Waiting longer ends with -ERR [SYS/TEMP]; an update waits four times as long.",
+           false},
+    Option{Opt::auth_db, "auth-db", 0, Type::text, Scope::I, "/etc/pop.auth", 0, 0, "", "database of accounts",
+           "Made by popauth -init; owned by the user pop, mode 0600. The key that opens APOP secrets lies beside it in a file "
+           "of the same name with .key at its end.",
+           false},
+    Option{Opt::clear_text_password, "clear-text-password", 'p', Type::mnemonic, Scope::U, "default", 0, 0,
+           "default never always local tls", "when USER and PASS are allowed",
+           "default: inside TLS, or from loopback. never: not at all. always: everywhere, which gives passwords to anybody on the "
+           "way. local: from loopback only. tls: inside TLS only.",
+           false},
+    Option{Opt::block_uid, "block-uid", 0, Type::integer, Scope::I, "10", 0, 4294967294, "", "highest uid that may not log in",
+           "System users with this uid or a lower one are refused; uid 0 always is.", false},
+    Option{Opt::session_user, "session-user", 0, Type::text, Scope::I, "popnet", 0, 0, "", "user of the processes that talk to clients",
+           "Must own no file. Used when the server is started by root.", false},
+    Option{Opt::auth_user, "auth-user", 0, Type::text, Scope::I, "pop", 0, 0, "", "user that owns the database of accounts",
+           "Used when the server is started by root.", false},
+    Option{Opt::server_name, "server-name", 0, Type::text, Scope::I, "", 0, 0, "", "host name in greeting and sign-off",
+           "Default is the host's own name.", false},
+    Option{Opt::shy, "shy", 0, Type::boolean, Scope::I, "false", 0, 0, "", "hide name and version before login",
+           "The greeting is +OK ready, and CAPA shows IMPLEMENTATION only after login.", false},
+    Option{Opt::statistics, "statistics", 's', Type::boolean, Scope::N, "false", 0, 0, "", "one Stats: log line a session",
+           "Stats: USER deleted-messages deleted-octets left-messages left-octets CLIENT ADDRESS.", false},
+    Option{Opt::log_facility, "log-facility", 'y', Type::mnemonic, Scope::I, "mail", 0, 0,
+           "mail local0 local1 local2 local3 local4 local5 local6 local7", "syslog facility", "Qpopper used local0 on many systems.",
+           false},
+    Option{Opt::log_target, "log-target", 0, Type::mnemonic, Scope::I, "syslog", 0, 0, "syslog stderr", "where log lines go",
+           "With stderr each line goes to the standard error of the server, with time and severity; never to a client.", false},
+    Option{Opt::pid_file, "pid-file", 0, Type::text, Scope::I, "", 0, 0, "", "file that holds the server's process number",
+           "Written by a stand-alone server once it serves, removed when it ends.", false},
+    Option{Opt::config_file, "config-file", 'f', Type::text, Scope::N, "", 0, 0, "", "read another configuration file here",
+           "Its lines count as if they stood in this place; files may be nested 100 deep.", false},
+    Option{Opt::server_mode, "server-mode", 'S', Type::boolean, Scope::N, "false", 0, 0, "", "obsolete: always so",
+           "Spools are never copied; every session works on the spool itself.", true},
+    Option{Opt::fast_update, "fast-update", 'F', Type::boolean, Scope::N, "false", 0, 0, "", "obsolete: no need",
+           "Updates move only what must move, in place and under a journal.", true},
+    Option{Opt::keep_temp_drop, "keep-temp-drop", 0, Type::boolean, Scope::U, "false", 0, 0, "", "obsolete: no temporary drop",
+           "There is no temporary drop that could be kept.", true},
+    Option{Opt::temp_dir, "temp-dir", 0, Type::text, Scope::U, "", 0, 0, "", "obsolete: see state-dir",
+           "There is no temporary drop; the journal lies in state-dir.", true},
+    Option{Opt::temp_name, "temp-name", 0, Type::text, Scope::U, "", 0, 0, "", "obsolete: see state-dir",
+           "There is no temporary drop; the journal lies in state-dir.", true},
+    Option{Opt::cache_dir, "cache-dir", 0, Type::text, Scope::U, "", 0, 0, "", "obsolete: see state-dir", "The index lies in state-dir.",
+           true},
+    Option{Opt::cache_name, "cache-name", 0, Type::text, Scope::U, "", 0, 0, "", "obsolete: see state-dir",
+           "The index lies in state-dir.", true},
+    Option{Opt::mail_lock_check, "mail-lock-check", 'L', Type::integer, Scope::I, "5000", 0, 1000000, "", "obsolete: no need",
+           "Locks are refreshed by time, whatever the number of messages.", true},
+};
+
+[[nodiscard]] constexpr const Option& option(Opt id) { return kOptions.at(static_cast<std::size_t>(id)); }
+
+namespace detail {
+constexpr bool table_is_sound() {
+  if (kOptions.size() != static_cast<std::size_t>(Opt::count_)) return false;
+  for (std::size_t i = 0; i < kOptions.size(); ++i) {
+    const Option& row = kOptions.at(i);
+    if (static_cast<std::size_t>(row.id) != i || row.summary.empty() || row.manual.empty()) return false;
+    if (row.type == Type::mnemonic && row.mnemonics.find(row.preset) == std::string_view::npos) return false;
+    if (row.type == Type::integer || row.type == Type::seconds) {
+      std::int64_t value = 0;
+      for (const char digit : row.preset) value = value * 10 + (digit - '0');
+      if (value < row.least || value > row.most) return false;
+    }
+  }
+  return true;
+}
+}  // namespace detail
+static_assert(detail::table_is_sound(), "every row in enum order, with summary, manual and a default within its bounds");
+
+}  // namespace qpop::config

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// Reader of configuration files.
+#include "common/config/reader.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "common/base/text.h"
+#include "common/base/unique_fd.h"
+
+namespace qpop::config {
+
+namespace {
+
+constexpr int kMaxDepth = 100;                   // as in the original
+constexpr std::size_t kMaxFile = 1024UL * 1024;  // a configuration is text for people
+constexpr std::size_t kMaxLine = 4096;
+
+bool is_name_char(char c) { return base::is_alpha(c) || base::is_digit(c) || c == '-'; }
+
+/// One line, taken apart from the left.
+class LineParser {
+ public:
+  explicit LineParser(std::string_view line) : rest_(line) { skip_blanks(); }
+
+  [[nodiscard]] bool at_end() const { return rest_.empty() || rest_.front() == '#'; }
+  std::string_view take_name() {
+    const auto end = std::ranges::find_if_not(rest_, is_name_char);
+    return take(static_cast<std::size_t>(end - rest_.begin()));
+  }
+  bool take_equals() {
+    if (rest_.empty() || rest_.front() != '=') return false;
+    take(1);
+    return true;
+  }
+  /// Value after '='; a quoted one ends at its own quote character, `\` before a quote keeps it open and is dropped.
+  base::Result<std::string> take_value() {
+    if (at_end()) return base::Error{base::ErrorKind::malformed, "no value behind ="};
+    const char quote = rest_.front();
+    if (quote != '"' && quote != '\'' && quote != '`') return std::string{take(std::min(rest_.find_first_of(" \t"), rest_.size()))};
+    rest_.remove_prefix(1);
+    std::string value;
+    while (!rest_.empty() && rest_.front() != quote) {
+      if (rest_.front() == '\\' && rest_.size() > 1 && std::string_view{"\"'`"}.find(rest_[1]) != std::string_view::npos) rest_.remove_prefix(1);
+      value += rest_.front();
+      rest_.remove_prefix(1);
+    }
+    if (rest_.empty()) return base::Error{base::ErrorKind::malformed, "closing quote missing"};
+    take(1);
+    return value;
+  }
+  [[nodiscard]] std::string_view rest() const { return rest_; }
+
+ private:
+  std::string_view take(std::size_t size) {
+    const auto taken = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    skip_blanks();
+    return taken;
+  }
+  void skip_blanks() { rest_.remove_prefix(std::min(rest_.find_first_not_of(" \t"), rest_.size())); }
+  std::string_view rest_;
+};
+
+class Reader {
+ public:
+  explicit Reader(Settings& settings) : settings_(settings) {}
+
+  void file(const std::string& path, const std::string& from, int depth);
+  void text(std::string_view text, const std::string& name, int depth);
+  std::vector<Problem> take_problems() { return std::move(problems_); }
+
+ private:
+  void line(std::string_view line, const std::string& name, const std::string& place, int depth);
+  void apply(const Option& row, bool reset, std::string_view name, LineParser& parser, const std::string& place, int depth);
+  void report(const std::string& place, const std::string& what) { problems_.push_back({place + ": " + what, false}); }
+
+  Settings& settings_;
+  std::vector<Problem> problems_;
+};
+
+void Reader::file(const std::string& path, const std::string& from, int depth) {
+  const std::string context = from.empty() ? std::string{} : from + ": ";
+  const auto fail = [&](const char* reason) { problems_.push_back({fmt::format("{}open configuration file {}: {}", context, path, reason), false}); };
+  if (depth > kMaxDepth) return fail("files are nested more than 100 deep");
+  base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (!fd.valid()) return fail(std::strerror(errno));
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return fail("not a regular file");
+  if (static_cast<std::size_t>(status.st_size) > kMaxFile) return fail("longer than 1 MiB");
+  std::string content(static_cast<std::size_t>(status.st_size), '\0');
+  const ssize_t got = ::pread(fd.get(), content.data(), content.size(), 0);
+  if (got < 0) return fail(std::strerror(errno));
+  content.resize(static_cast<std::size_t>(got));
+  text(content, path, depth);
+}
+
+void Reader::text(std::string_view text, const std::string& name, int depth) {
+  for (int number = 1; !text.empty(); ++number) {
+    const auto end = std::min(text.find('\n'), text.size());
+    auto one = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (one.ends_with('\r')) one.remove_suffix(1);
+    line(one, name, fmt::format("{} line {}", name, number), depth);
+  }
+}
+
+void Reader::line(std::string_view line, const std::string& name, const std::string& place, int depth) {
+  if (line.size() > kMaxLine) return report(place, "line is longer than 4096 octets");
+  LineParser parser{line};
+  if (parser.at_end()) return;
+  const auto verb = parser.take_name();
+  const bool reset = base::equal_ignoring_case(verb, "reset");
+  if (!reset && !base::equal_ignoring_case(verb, "set")) {
+    return report(place, fmt::format("expected \"set\" or \"reset\", found \"{}\"", base::escape_untrusted(line, 80)));
+  }
+  const auto option_name = parser.take_name();
+  const Option* row = find_option(option_name);
+  if (row == nullptr) {
+    const auto nearest = nearest_option(option_name);
+    return report(place, fmt::format("unknown option \"{}\"{}; see qpopper.config(5)",
+                                     base::escape_untrusted(option_name.empty() ? parser.rest() : option_name, 80),
+                                     nearest.empty() ? std::string{} : fmt::format("; is {} meant?", nearest)));
+  }
+  apply(*row, reset, name, parser, place, depth);
+}
+
+void Reader::apply(const Option& row, bool reset, std::string_view name, LineParser& parser, const std::string& place, int depth) {
+  std::string value;
+  if (parser.take_equals()) {
+    auto taken = parser.take_value();
+    if (!taken) return report(place, fmt::format("{}: {}", row.name, taken.error().detail()));
+    value = std::move(*taken);
+  } else if (!parser.at_end()) {
+    return report(place, fmt::format("{}: \"=\" expected, found \"{}\"", row.name, base::escape_untrusted(parser.rest(), 80)));
+  } else if (row.type == Type::boolean) {
+    value = reset ? "false" : "true";
+  } else {
+    return report(place, fmt::format("{}: {}", row.name, reset ? "only a true-or-false option can be reset" : "needs a value: set name = value"));
+  }
+  if (!parser.at_end()) return report(place, fmt::format("{}: expected comment or end of line, found \"{}\"", row.name, base::escape_untrusted(parser.rest(), 80)));
+  if (row.id == Opt::config_file) {
+    const auto slash = name.rfind('/');
+    const bool relative = !value.starts_with('/') && slash != std::string_view::npos;
+    return file(relative ? std::string{name.substr(0, slash + 1)} + value : value, place, depth + 1);
+  }
+  if (auto set = settings_.set(row, value, place); !set) {
+    return report(place, fmt::format("{} = \"{}\": {} (qpopper.config(5))", row.name, base::escape_untrusted(value, 80), set.error().detail()));
+  }
+  if (row.obsolete) problems_.push_back({fmt::format("{}: {} is obsolete and does nothing. {}", place, row.name, row.manual), true});
+}
+
+}  // namespace
+
+std::vector<Problem> read_file(const std::string& path, Settings& settings) {
+  Reader reader{settings};
+  reader.file(path, {}, 0);
+  return reader.take_problems();
+}
+
+std::vector<Problem> read_text(std::string_view text, const std::string& name, Settings& settings) {
+  Reader reader{settings};
+  reader.text(text, name, 0);
+  return reader.take_problems();
+}
+
+bool has_errors(const std::vector<Problem>& problems) {
+  return std::ranges::any_of(problems, [](const Problem& problem) { return !problem.warning; });
+}
+
+}  // namespace qpop::config

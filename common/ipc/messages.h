@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+// All messages between the roles: who sends which to whom, and when it is allowed.
+//
+//   monitor -> session        StartSession (client socket, authenticator channel), MaildropChannel, UpdateChannel, LoginRefused,
+//                             EndSession
+//   session -> monitor        LogLine, RequestUpdate, SessionReport
+//   monitor -> authenticator  AttachSession (channel)
+//   authenticator -> monitor  LogLine, LoginAccepted, LoginFailed
+//   authenticator -> session  SessionGreeting, VerifyResult
+//   session -> authenticator  VerifyPassword, VerifyApop
+//   maildrop -> monitor       LogLine, DotlockRequest
+//   monitor -> maildrop       DotlockReply
+//   maildrop -> session       MaildropOpened (session lock, listing, spool), MaildropFailed, UpdateDone
+//   session -> maildrop       UpdateBegin (session lock), UpdatePart
+//
+// Plain structs in host order: both ends are the same program, forked without exec.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "common/ipc/channel.h"
+
+namespace qpop::ipc {
+
+enum class MessageType : std::uint16_t {
+  start_session = 1,
+  maildrop_channel,
+  update_channel,
+  login_refused,
+  end_session,
+  log_line,
+  request_update,
+  session_report,
+  attach_session,
+  login_accepted,
+  login_failed,
+  session_greeting,
+  verify_result,
+  verify_password,
+  verify_apop,
+  dotlock_request,
+  dotlock_reply,
+  maildrop_opened,
+  maildrop_failed,
+  update_done,
+  update_begin,
+  update_part,
+};
+
+/// 128 random bits made by the monitor: a session proves who it is by holding the channel, never by this number.
+using SessionId = std::array<std::byte, 16>;
+
+/// As user names are on the wire: at most what fits a command line of 255 octets.
+using UserName = FixedText<255>;
+
+struct StartSession {
+  static constexpr auto kType = MessageType::start_session;
+  FixedText<64> client;  ///< numeric address, for log lines
+  FixedText<255> server_name;
+  std::uint32_t idle_seconds = 0;
+  std::uint32_t login_seconds = 0;
+  std::uint32_t write_seconds = 0;
+  std::uint8_t clear_text_allowed = 0;
+  std::uint8_t shy = 0;
+  std::array<std::uint8_t, 2> reserved{};
+};
+
+struct MaildropChannel {
+  static constexpr auto kType = MessageType::maildrop_channel;
+  UserName user;  ///< as the monitor knows it
+};
+
+struct UpdateChannel {
+  static constexpr auto kType = MessageType::update_channel;
+  std::uint32_t reserved = 0;
+};
+
+/// Why a login that the authenticator accepted, or an update, goes no further.
+enum class Refusal : std::uint32_t { policy, temporary };
+
+struct LoginRefused {
+  static constexpr auto kType = MessageType::login_refused;
+  Refusal reason = Refusal::temporary;
+};
+
+struct EndSession {
+  static constexpr auto kType = MessageType::end_session;
+  std::uint32_t reserved = 0;
+};
+
+struct LogLine {
+  static constexpr auto kType = MessageType::log_line;
+  std::uint32_t severity = 0;  ///< log::Severity
+  FixedText<1000> text;
+};
+
+struct RequestUpdate {
+  static constexpr auto kType = MessageType::request_update;
+  std::uint32_t deleted = 0;
+};
+
+struct SessionReport {
+  static constexpr auto kType = MessageType::session_report;
+  std::uint64_t deleted_octets = 0;
+  std::uint64_t left_octets = 0;
+  std::uint32_t deleted = 0;
+  std::uint32_t left = 0;
+};
+
+struct AttachSession {
+  static constexpr auto kType = MessageType::attach_session;
+  SessionId session{};
+  std::uint8_t clear_text_allowed = 0;
+  std::array<std::uint8_t, 7> reserved{};
+};
+
+struct LoginAccepted {
+  static constexpr auto kType = MessageType::login_accepted;
+  SessionId session{};
+  UserName user;
+};
+
+struct LoginFailed {
+  static constexpr auto kType = MessageType::login_failed;
+  SessionId session{};
+  UserName user;
+  FixedText<120> reason;  ///< for the log
+};
+
+struct SessionGreeting {
+  static constexpr auto kType = MessageType::session_greeting;
+  FixedText<320> stamp;  ///< APOP time stamp with its angle brackets; empty when APOP cannot be used
+};
+
+enum class Verdict : std::uint32_t { accepted, refused, temporary_failure };
+
+struct VerifyResult {
+  static constexpr auto kType = MessageType::verify_result;
+  Verdict verdict = Verdict::refused;
+};
+
+struct VerifyPassword {
+  static constexpr auto kType = MessageType::verify_password;
+  UserName user;
+  FixedText<255> password;
+};
+
+struct VerifyApop {
+  static constexpr auto kType = MessageType::verify_apop;
+  UserName user;
+  std::array<char, 32> digest{};
+};
+
+enum class DotlockOp : std::uint32_t { lock, touch, unlock };
+
+struct DotlockRequest {
+  static constexpr auto kType = MessageType::dotlock_request;
+  DotlockOp op = DotlockOp::lock;
+  std::uint32_t kernel_locks_held = 0;
+};
+
+enum class DotlockResult : std::uint32_t { done, busy, failed };
+
+struct DotlockReply {
+  static constexpr auto kType = MessageType::dotlock_reply;
+  DotlockResult result = DotlockResult::failed;
+  std::int32_t errno_value = 0;
+};
+
+struct MaildropOpened {
+  static constexpr auto kType = MessageType::maildrop_opened;
+  std::uint32_t has_spool = 0;  ///< 0: no mail; then only the session lock and the listing come along
+};
+
+enum class MaildropFailure : std::uint32_t { in_use, temporary, permanent, unreadable, changed, no_space };
+
+struct MaildropFailed {
+  static constexpr auto kType = MessageType::maildrop_failed;
+  MaildropFailure failure = MaildropFailure::temporary;
+};
+
+struct UpdateDone {
+  static constexpr auto kType = MessageType::update_done;
+  std::uint32_t removed = 0;
+};
+
+struct UpdateBegin {
+  static constexpr auto kType = MessageType::update_begin;
+  std::array<std::byte, 16> records_hash{};
+  std::uint32_t count = 0;
+  std::uint32_t reserved = 0;
+};
+
+/// Part `number` of the bit map of deleted messages: bit i of byte b is message number*kBits + 8*b + i (from 0).
+struct UpdatePart {
+  static constexpr auto kType = MessageType::update_part;
+  static constexpr std::size_t kBytes = 1024;
+  static constexpr std::size_t kBits = kBytes * 8;
+  std::uint32_t number = 0;
+  std::array<std::uint8_t, kBytes> bits{};
+};
+
+}  // namespace qpop::ipc
