@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// Speed of the mailbox scan, digests included: a spool of equal messages in the page cache, read in pieces of 256 KiB.
+// Usage: scan_bench [megabytes [octets-of-a-message [folder [rounds]]]]; with rounds: the best kernel only.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "common/base/unique_fd.h"
+#include "common/mbox/scanner.h"
+#include "common/mbox/unique_id.h"
+
+namespace {
+
+using namespace qpop;
+
+std::string make_message(std::size_t number, std::size_t octets) {
+  std::string text = fmt::format(
+      "From sender{0}@example.org Thu Nov 29 23:33:09 2024\n"
+      "Return-Path: <sender{0}@example.org>\nReceived: from relay.example.org (relay.example.org [192.0.2.7])\n"
+      "\tby mail.example.net (Postfix) with ESMTPS id {0:012X}\n\tfor <ada@example.net>; Thu, 29 Nov 2024 23:33:09 "
+      "+0100\n"
+      "Message-Id: <{0}.generated@example.org>\nDate: Thu, 29 Nov 2024 23:33:08 +0100\nFrom: Sender "
+      "<sender{0}@example.org>\n"
+      "To: Ada <ada@example.net>\nSubject: message {0}\nMIME-Version: 1.0\nContent-Type: text/plain; "
+      "charset=utf-8\nStatus: RO\n\n",
+      number);
+  std::size_t line = 0;
+  while (text.size() + 74 < octets) {
+    text += ++line % 12 == 0 ? "\n" : "The quick brown fox jumps over the lazy dog and writes one more line.\n";
+  }
+  return text + "\n";
+}
+
+base::UniqueFd make_spool(std::string name, std::size_t megabytes, std::size_t octets) {
+  base::UniqueFd fd{::mkstemp(name.data())};
+  ::unlink(name.c_str());
+  std::string block;
+  for (std::size_t number = 0, done = 0; fd.valid() && done < megabytes * 1'000'000; ++number) {
+    block += make_message(number, octets);
+    if (block.size() < (1U << 20U)) continue;
+    if (::write(fd.get(), block.data(), block.size()) != static_cast<ssize_t>(block.size())) return {};
+    done += block.size();
+    block.clear();
+  }
+  return fd;
+}
+
+struct Times {
+  double read_ms = 0;
+  double scan_ms = 0;
+  std::size_t messages = 0;
+};
+
+template <class Take>
+double timed(int fd, std::vector<char>& buffer, Take&& take) {
+  const auto start = std::chrono::steady_clock::now();
+  for (off_t offset = 0;;) {
+    const ssize_t got = ::pread(fd, buffer.data(), buffer.size(), offset);
+    if (got <= 0) break;
+    offset += got;
+    take(std::string_view{buffer.data(), static_cast<std::size_t>(got)});
+  }
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+Times run(int fd, mbox::Kernel kernel) {
+  std::vector<char> buffer(256UL * 1024);
+  Times times;
+  times.read_ms = timed(fd, buffer, [](std::string_view) {});
+  const auto start = std::chrono::steady_clock::now();
+  mbox::Scanner scanner{{}, {}, kernel};
+  timed(fd, buffer, [&](std::string_view piece) {
+    if (!scanner.feed(piece)) std::exit(1);
+  });
+  auto result = scanner.finish();
+  if (!result) std::exit(1);
+  mbox::assign_unique_ids(result->records, {});
+  times.scan_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  times.messages = result->records.size();
+  return times;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::size_t megabytes = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 400;
+  const std::size_t octets = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 20'000;
+  const std::string folder = argc > 3 ? argv[3] : "/tmp";
+  const auto fd = make_spool(folder + "/scan_bench.XXXXXX", megabytes, octets);
+  if (!fd.valid()) return 1;
+  const int rounds = argc > 4 ? std::atoi(argv[4]) : 5;
+  for (const auto kernel : {mbox::Kernel::best, mbox::Kernel::sse2, mbox::Kernel::portable}) {
+    if (kernel != mbox::Kernel::best && argc > 4) break;
+    Times best{.read_ms = 1e9, .scan_ms = 1e9};
+    for (int round = 0; round < rounds; ++round) {
+      const auto times = run(fd.get(), kernel);
+      best = {std::min(best.read_ms, times.read_ms), std::min(best.scan_ms, times.scan_ms), times.messages};
+    }
+    fmt::print("{}: {} MB, {} messages: read alone {:.1f} ms, read, scan and unique-ids {:.1f} ms ({:.2f} GB/s)\n",
+               kernel == mbox::Kernel::best   ? "best"
+               : kernel == mbox::Kernel::sse2 ? "sse2"
+                                              : "portable",
+               megabytes, best.messages, best.read_ms, best.scan_ms, static_cast<double>(megabytes) / best.scan_ms);
+  }
+  return 0;
+}
