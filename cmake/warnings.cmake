@@ -6,7 +6,7 @@ target_compile_options(qpop_flags INTERFACE
   -Woverloaded-virtual -Wold-style-cast -Wcast-qual -Wcast-align -Wnull-dereference -Wswitch-enum -Wundef
   -Wunused -Wimplicit-fallthrough)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(qpop_flags INTERFACE -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wuseless-cast)
+  target_compile_options(qpop_flags INTERFACE -Wlogical-op -Wduplicated-cond -Wduplicated-branches)
   if(CMAKE_BUILD_TYPE STREQUAL "Release" OR QPOP_SANITIZE)
     # GCC 12 reports null dereferences and overflows inside inlined library code that do not exist.
     target_compile_options(qpop_flags INTERFACE -Wno-null-dereference -Wno-stringop-overflow -Wno-restrict

@@ -54,11 +54,13 @@ std::optional<std::int64_t> parse_c_number(std::string_view digits) {
 
 base::Result<std::string> normalise_number(const Option& row, std::string_view value) {
   std::int64_t unit = 1;
-  if (row.type == Type::seconds && !value.empty() && !base::is_digit(value.back())) {
-    const char suffix = base::to_lower(value.back());
-    unit = suffix == 's' ? 1 : suffix == 'm' ? 60 : suffix == 'h' ? 3600 : 0;
+  const auto digits = std::min(value.find_first_not_of("0123456789"), value.size());
+  const bool hexadecimal = value.starts_with("0x") || value.starts_with("0X");
+  if (row.type == Type::seconds && !hexadecimal && digits > 0 && digits < value.size()) {
+    const auto suffix = base::trim(value.substr(digits));
+    unit = suffix == "s" ? 1 : suffix == "m" ? 60 : suffix == "h" ? 3600 : 0;
     if (unit == 0) return Error{ErrorKind::malformed, "unit not known; use s, m or h"};
-    value.remove_suffix(1);
+    value = value.substr(0, digits);
   }
   const auto number = parse_c_number(value);
   if (!number) return Error{ErrorKind::malformed, row.type == Type::seconds ? "want a number of seconds, or one with s, m or h" : "want a number"};

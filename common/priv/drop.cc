@@ -104,6 +104,15 @@ void close_all_except(std::span<const int> keep) {
   ::close_range(first, ~0U, 0);
 }
 
+base::Status close_standard_streams() {
+  const base::UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  if (!null.valid()) return Error::from_errno(errno, "open /dev/null");
+  for (const int fd : {0, 1, 2}) {
+    if (::dup2(null.get(), fd) < 0) return Error::from_errno(errno, "dup2");
+  }
+  return {};
+}
+
 void set_process_name(const char* name) { ::prctl(PR_SET_NAME, name, 0, 0, 0); }
 
 }  // namespace qpop::priv

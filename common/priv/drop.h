@@ -36,6 +36,9 @@ struct Account {
 /// Closes every descriptor above 2 that is not listed.
 void close_all_except(std::span<const int> keep);
 
+/// Standard input, output and error become /dev/null.
+[[nodiscard]] base::Status close_standard_streams();
+
 /// Name shown by ps, at most 15 octets.
 void set_process_name(const char* name);
 

@@ -149,6 +149,13 @@ base::Status restrict_files_to(std::span<const int> folders) {
   return {};
 }
 
+std::vector<std::string> missing_kernel_features() {
+  std::vector<std::string> missing;
+  if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1) missing.emplace_back("Landlock");
+  if (::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0) missing.emplace_back("seccomp");
+  return missing;
+}
+
 base::Status limit_resources(const Limits& limits) {
   if (limits.no_new_files) {
     if (auto set = set_limit(RLIMIT_FSIZE, 0, "setrlimit fsize"); !set) return set;

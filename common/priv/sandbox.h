@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "common/base/result.h"
 
@@ -20,6 +22,9 @@ namespace qpop::priv {
 
 /// Landlock: no file outside `folders` (directory or file descriptors) can be opened for reading or writing any more.
 [[nodiscard]] base::Status restrict_files_to(std::span<const int> folders);
+
+/// Names of the features above that this kernel lacks; for one log line at start.
+[[nodiscard]] std::vector<std::string> missing_kernel_features();
 
 struct Limits {
   std::uint64_t address_space = 0;  ///< octets; 0: as it is. Ignored in builds with sanitizers, which reserve terabytes.

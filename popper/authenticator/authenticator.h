@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// The authenticator role: checks credentials against the database and tells the monitor, on its own channel, who logged in.
+//
+// Runs as: pop, owner of the database; it never sees network or mail. Failures are answered late, without blocking others.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "common/base/unique_fd.h"
+#include "common/ipc/channel.h"
+
+namespace qpop::authenticator {
+
+struct Start {
+  std::string database;
+  base::UniqueFd key;  ///< private key of the APOP secrets; invalid: no APOP
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::int64_t failed_login_delay_s = 2;
+  std::string server_name;
+  ipc::Channel monitor;
+};
+
+/// Gives up all other rights, serves until the monitor closes its channel, and returns the exit code.
+int run_authenticator(Start start);
+
+}  // namespace qpop::authenticator

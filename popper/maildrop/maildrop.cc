@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+// The maildrop role: take descriptors, drop, sandbox, one job, one answer.
+// Runs as: the owner of the mail.
+#include "popper/maildrop/maildrop.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+
+#include "common/base/clock.h"
+#include "common/ipc/log_sink.h"
+#include "common/priv/drop.h"
+#include "common/priv/sandbox.h"
+#include "common/spool/maildrop.h"
+#include "popper/maildrop/monitor_dotlock.h"
+
+namespace qpop::maildrop {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+
+// An update waits longer than an open: the client has asked for it, and mail that stays is mail that is fetched twice.
+constexpr std::int64_t kUpdatePatience = 4;
+constexpr int kBitmapMs = 60'000;
+// More messages than any maildrop holds; bounds what a captured session can make us allocate.
+constexpr std::uint32_t kMostMessages = 64U * 1024 * 1024;
+
+struct Folders {
+  base::UniqueFd spool;
+  base::UniqueFd state;
+};
+
+base::Result<base::UniqueFd> open_folder(const std::string& path) {
+  base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  // A spool folder that can be searched but not listed is enough.
+  if (!fd.valid() && errno == EACCES) fd.reset(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return Error::from_errno(errno, "open").at("folder", path);
+  return fd;
+}
+
+base::Result<Folders> give_up_rights(const Job& job) {
+  const std::array<int, 2> keep{job.monitor.fd(), job.session.fd()};
+  priv::close_all_except(keep);
+  if (auto done = priv::close_standard_streams(); !done) return done.error();
+  if (auto done = priv::drop_to(job.uid, job.gid); !done) return done.error();
+  if (auto done = priv::harden_process(); !done) return done.error();
+  auto spool = open_folder(job.spool_dir);
+  if (!spool) return spool.error();
+  auto state = open_folder(job.state_folder);
+  if (!state) return state.error();
+  const std::array<int, 2> reach{spool->get(), state->get()};
+  for (const auto& done : {priv::limit_resources({}), priv::restrict_files_to(reach), priv::restrict_calls_of_file_role()}) {
+    if (!done && done.error().kind() != ErrorKind::unsupported) return done.error();
+  }
+  return Folders{std::move(*spool), std::move(*state)};
+}
+
+spool::MailLockKinds lock_kinds(std::string_view words) {
+  spool::MailLockKinds kinds{false, false, false};
+  while (!words.empty()) {
+    const auto word = words.substr(0, words.find(' '));
+    kinds.dotlock |= word == "dotlock";
+    kinds.fcntl |= word == "fcntl";
+    kinds.flock |= word == "flock";
+    words.remove_prefix(std::min(words.size(), word.size() + 1));
+  }
+  return kinds;
+}
+
+ipc::MaildropFailure classify(const Error& error, Work work) {
+  switch (error.kind()) {
+    case ErrorKind::busy:
+      // Only the session lock is another session; waiting in vain for a mail lock will be better later.
+      return error.detail().find("session") != std::string::npos ? ipc::MaildropFailure::in_use : ipc::MaildropFailure::temporary;
+    case ErrorKind::malformed:
+      return work == Work::open ? ipc::MaildropFailure::unreadable : ipc::MaildropFailure::changed;
+    case ErrorKind::unsafe:
+    case ErrorKind::denied:
+      return ipc::MaildropFailure::permanent;
+    case ErrorKind::changed:
+      return ipc::MaildropFailure::changed;
+    case ErrorKind::no_space:
+      return ipc::MaildropFailure::no_space;
+    case ErrorKind::not_found:
+    case ErrorKind::io:
+    case ErrorKind::limit:
+    case ErrorKind::unsupported:
+      return ipc::MaildropFailure::temporary;
+  }
+  return ipc::MaildropFailure::temporary;
+}
+
+/// One job with everything it needs; each function answers the session itself.
+class Worker {
+ public:
+  Worker(Job& job, Folders& folders)
+      : job_(job),
+        paths_{folders.spool.get(), job.name, folders.state.get(), job.uid},
+        direct_(files_, clock_, folders.spool.get(), job.name),
+        by_monitor_(job.monitor) {
+    settings_.locks = lock_kinds(job.mail_locks);
+    settings_.open_timeout_ms = job.lock_timeout_s * 1000;
+    settings_.update_timeout_ms = kUpdatePatience * job.lock_timeout_s * 1000;
+  }
+  int open();
+  int update();
+  int recover();
+
+ private:
+  [[nodiscard]] spool::Context context() {
+    spool::Dotlock& dotlock = job_.dotlock_by_monitor ? static_cast<spool::Dotlock&>(by_monitor_) : direct_;
+    return {files_, clock_, dotlock};
+  }
+  int fail(const Error& error);
+  void log_warnings(const std::vector<std::string>& warnings) const {
+    for (const auto& text : warnings) log::warning("maildrop of {}: {}", job_.name, text);
+  }
+  [[nodiscard]] std::string spool_path() const { return job_.spool_dir + "/" + job_.name; }
+  base::Result<spool::UpdateRequest> read_request(base::UniqueFd& session_lock);
+
+  Job& job_;
+  spool::SystemFileSystem files_;
+  base::SystemClock clock_;
+  spool::MaildropPaths paths_;
+  spool::MaildropSettings settings_;
+  spool::DirectDotlock direct_;
+  MonitorDotlock by_monitor_;
+};
+
+int Worker::fail(const Error& error) {
+  ipc::MaildropFailed failed;
+  failed.failure = classify(error, job_.work);
+  const char* verb = job_.work == Work::open ? "open maildrop" : job_.work == Work::update ? "update maildrop" : "recover maildrop";
+  log::error("{}", error.at(verb, spool_path()).message());
+  if (job_.session.valid()) (void)job_.session.send(failed);
+  return 0;
+}
+
+int Worker::open() {
+  auto opened = spool::open_maildrop(context(), paths_, settings_);
+  if (!opened) return fail(opened.error());
+  log_warnings(opened->warnings);
+  ipc::MaildropOpened answer;
+  answer.has_spool = opened->spool.valid() ? 1 : 0;
+  std::vector<int> fds{opened->session_lock.get(), opened->listing.get()};
+  if (opened->spool.valid()) fds.push_back(opened->spool.get());
+  (void)job_.session.send(answer, fds);
+  return 0;
+}
+
+base::Result<spool::UpdateRequest> Worker::read_request(base::UniqueFd& session_lock) {
+  auto frame = job_.session.receive(kBitmapMs);
+  ipc::UpdateBegin begin;
+  if (!frame) return frame.error();
+  if (!frame->read(begin) || frame->descriptors.size() != 1 || begin.count > kMostMessages) return Error{ErrorKind::malformed, "update request of a wrong form"};
+  session_lock = std::move(frame->descriptors[0]);
+  spool::UpdateRequest request;
+  request.session_lock_fd = session_lock.get();
+  request.count = begin.count;
+  request.records_hash = begin.records_hash;
+  request.deleted.resize(begin.count);
+  constexpr auto kBits = static_cast<std::uint32_t>(ipc::UpdatePart::kBits);
+  for (std::uint32_t number = 0; number * kBits < begin.count; ++number) {
+    auto next = job_.session.receive(kBitmapMs);
+    ipc::UpdatePart part;
+    if (!next) return next.error();
+    if (!next->read(part) || part.number != number) return Error{ErrorKind::malformed, "update request of a wrong form"};
+    for (std::uint32_t i = 0; i < kBits && number * kBits + i < begin.count; ++i) {
+      request.deleted[number * kBits + i] = (part.bits.at(i / 8) >> (i % 8) & 1U) != 0;
+    }
+  }
+  return request;
+}
+
+int Worker::update() {
+  base::UniqueFd session_lock;
+  auto request = read_request(session_lock);
+  if (!request) return fail(request.error());
+  auto updated = spool::update_maildrop(context(), paths_, settings_, *request);
+  // The session gives its own copy up before it answers the client; ours must not outlive it.
+  session_lock.reset();
+  if (!updated) return fail(updated.error());
+  log_warnings(updated->warnings);
+  ipc::UpdateDone done;
+  done.removed = updated->removed;
+  (void)job_.session.send(done);
+  return 0;
+}
+
+int Worker::recover() {
+  auto recovered = spool::recover_maildrop(context(), paths_, settings_);
+  if (!recovered) return fail(recovered.error());
+  log_warnings(recovered->warnings);
+  return 0;
+}
+
+}  // namespace
+
+int run_maildrop(Job job) {
+  ipc::log_to(job.monitor);
+  auto folders = give_up_rights(job);
+  if (!folders) {
+    log::error("maildrop of {}: {}", job.name, folders.error().message());
+    if (job.session.valid()) (void)job.session.send(ipc::MaildropFailed{ipc::MaildropFailure::temporary});
+    return 3;
+  }
+  Worker worker{job, *folders};
+  switch (job.work) {
+    case Work::open:
+      return worker.open();
+    case Work::update:
+      return worker.update();
+    case Work::recover:
+      return worker.recover();
+  }
+  return 4;
+}
+
+}  // namespace qpop::maildrop

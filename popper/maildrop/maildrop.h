@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// The maildrop role: opens or updates the maildrop of one user, then ends.
+//
+// Runs as: the owner of the mail, under Landlock on spool folder and state folder; it never sees the network.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "common/ipc/channel.h"
+
+namespace qpop::maildrop {
+
+enum class Work : std::uint8_t { open, update, recover };
+
+struct Job {
+  Work work = Work::open;
+  std::string name;  ///< file name of the spool
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string spool_dir;
+  std::string state_folder;
+  std::string mail_locks;
+  std::int64_t lock_timeout_s = 30;
+  bool dotlock_by_monitor = false;
+  ipc::Channel monitor;
+  ipc::Channel session;
+};
+
+/// Drops to the owner, does the job, answers the session, and returns the exit code.
+int run_maildrop(Job job);
+
+}  // namespace qpop::maildrop

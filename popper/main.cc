@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+// popper: reads the command line, decides how it was started, and binds the monitor to the code of the other roles.
+//
+// Runs as: root, or the user who started it.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+
+#include "common/config/command_line.h"
+#include "common/config/generate.h"
+#include "common/log/log.h"
+#include "popper/authenticator/authenticator.h"
+#include "popper/maildrop/maildrop.h"
+#include "popper/monitor/monitor.h"
+#include "popper/monitor/service_manager.h"
+#include "popper/monitor/startup.h"
+#include "popper/session/session.h"
+
+namespace {
+
+using namespace qpop;
+using config::Opt;
+
+/// Exit codes; they stand in popper(8).
+enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4 };
+
+monitor::Roles bind_roles() {
+  monitor::Roles roles;
+  roles.session = [](monitor::SessionTask task) { return session::run_session({task.uid, task.gid, task.empty_root, std::move(task.monitor)}); };
+  roles.authenticator = [](monitor::AuthenticatorTask task) {
+    return authenticator::run_authenticator({task.database, std::move(task.key), task.uid, task.gid, task.failed_login_delay_s, task.server_name,
+                                             std::move(task.monitor)});
+  };
+  roles.maildrop = [](monitor::MaildropTask task) {
+    maildrop::Job job;
+    job.work = static_cast<maildrop::Work>(task.work);
+    job.name = task.owner.name;
+    job.uid = task.owner.uid;
+    job.gid = task.owner.gid;
+    job.spool_dir = task.owner.spool_dir;
+    job.state_folder = task.owner.state_folder;
+    job.mail_locks = task.mail_locks;
+    job.lock_timeout_s = task.lock_timeout_s;
+    job.dotlock_by_monitor = task.dotlock_by_monitor;
+    job.monitor = std::move(task.monitor);
+    job.session = std::move(task.session);
+    return maildrop::run_maildrop(std::move(job));
+  };
+  return roles;
+}
+
+bool is_connected_socket(int fd, int* family) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  int listening = 0;
+  socklen_t option = sizeof listening;
+  if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &option) != 0 || listening != 0) return false;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return false;
+  *family = address.ss_family;
+  return true;
+}
+
+/// How the process was started, and the descriptors it was given.
+struct Start {
+  bool one_client = false;
+  base::UniqueFd client;
+  std::vector<std::pair<std::string, base::UniqueFd>> passed;
+  bool stderr_is_client = false;
+};
+
+bool same_file(int a, int b) {
+  struct stat x {}, y {};
+  return ::fstat(a, &x) == 0 && ::fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/// inetd and systemd Accept=yes hand over a connected socket; it leaves descriptors 0 to 2, so that nothing is printed to a client.
+Start find_start(const config::CommandLine& line) {
+  Start start;
+  int family = AF_UNSPEC;
+  for (const int fd : monitor::take_passed_sockets()) {
+    if (is_connected_socket(fd, &family)) {
+      start.one_client = true;
+      start.client.reset(fd);
+    } else {
+      start.passed.emplace_back("", base::UniqueFd{fd});
+    }
+  }
+  if (start.one_client || !start.passed.empty() || line.has_addresses || line.foreground) return start;
+  if (!is_connected_socket(STDIN_FILENO, &family)) return start;
+  // A local socket may just be the standard input of whoever started a daemon.
+  if (family == AF_UNIX && !line.settings.list(Opt::listen).empty()) return start;
+  start.one_client = true;
+  start.stderr_is_client = same_file(STDIN_FILENO, STDERR_FILENO);
+  start.client.reset(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+  const base::UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  ::dup2(null.get(), STDIN_FILENO);
+  ::dup2(null.get(), STDOUT_FILENO);
+  if (start.stderr_is_client) ::dup2(null.get(), STDERR_FILENO);
+  return start;
+}
+
+void open_log(const config::Settings& settings, const char* ident, bool to_stderr) {
+  constexpr std::array kFacilities{LOG_MAIL,   LOG_LOCAL0, LOG_LOCAL1, LOG_LOCAL2, LOG_LOCAL3,
+                                   LOG_LOCAL4, LOG_LOCAL5, LOG_LOCAL6, LOG_LOCAL7};
+  log::Target target;
+  target.ident = ident;
+  target.facility = kFacilities.at(settings.choice(Opt::log_facility));
+  target.to_syslog = settings.text(Opt::log_target) == "syslog";
+  target.to_stderr = to_stderr;
+  log::open(target);
+}
+
+/// Logs all problems; true when the server may start.
+bool report(const std::vector<config::Problem>& problems) {
+  for (const auto& problem : problems) {
+    problem.warning ? log::warning("{}", problem.text) : log::fatal("{}", problem.text);
+  }
+  return !config::has_errors(problems);
+}
+
+base::Result<std::vector<std::pair<std::string, base::UniqueFd>>> open_all(const std::vector<std::string>& texts) {
+  std::vector<std::pair<std::string, base::UniqueFd>> listeners;
+  for (const auto& text : texts) {
+    auto address = monitor::parse_listen(text);
+    if (!address) return address.error().at("listen", text);
+    auto opened = monitor::open_listeners(*address);
+    if (!opened) return opened.error().at("listen", text);
+    for (auto& fd : *opened) listeners.emplace_back(text, std::move(fd));
+  }
+  return listeners;
+}
+
+/// Held open and locked as long as the server lives.
+base::Result<base::UniqueFd> open_pid_file(const std::string& path) {
+  base::UniqueFd fd{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644)};
+  if (!fd.valid()) return base::Error::from_errno(errno, "open").at("pid-file", path);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return base::Error{base::ErrorKind::busy, "another server holds it"}.at("pid-file", path);
+  return fd;
+}
+
+base::Status write_pid(const base::UniqueFd& file, const std::string& path) {
+  const auto text = fmt::format("{}\n", ::getpid());
+  if (::ftruncate(file.get(), 0) != 0 || ::pwrite(file.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return base::Error::from_errno(errno, "write").at("pid-file", path);
+  }
+  return {};
+}
+
+void go_to_background(bool keep_stderr) {
+  const pid_t pid = ::fork();
+  if (pid != 0) ::_exit(pid < 0 ? kInternal : kOk);
+  ::setsid();
+  if (::chdir("/") != 0) ::_exit(kInternal);
+  const base::UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  ::dup2(null.get(), STDIN_FILENO);
+  ::dup2(null.get(), STDOUT_FILENO);
+  if (!keep_stderr) ::dup2(null.get(), STDERR_FILENO);
+}
+
+class Program {
+ public:
+  Program(std::vector<std::string> arguments, const char* ident) : arguments_(std::move(arguments)), ident_(ident) {}
+  int run();
+
+ private:
+  int check();
+  int serve_one(Start start);
+  int serve(Start start);
+  std::optional<config::Settings> reload();
+
+  std::vector<std::string> arguments_;
+  const char* ident_;
+  config::CommandLine line_;
+};
+
+int Program::run() {
+  line_ = config::read_command_line(arguments_);
+  if (line_.action == config::Action::help) {
+    fmt::print("{}", config::help_text());
+    return kOk;
+  }
+  if (line_.action == config::Action::version) {
+    fmt::print("Qpopper version " QPOP_VERSION "\n");
+    return kOk;
+  }
+  if (line_.action == config::Action::check || line_.action == config::Action::print_config) return check();
+  Start start = find_start(line_);
+  return start.one_client ? serve_one(std::move(start)) : serve(std::move(start));
+}
+
+int Program::check() {
+  log::open({ident_, 0, false, true});
+  bool sound = report(line_.problems);
+  if (line_.action == config::Action::print_config) {
+    fmt::print("{}", config::effective_text(line_.settings));
+    return sound ? kOk : kConfiguration;
+  }
+  if (!sound) return kConfiguration;
+  std::vector<config::Problem> problems;
+  const auto environment = monitor::look_up_environment(line_.settings, problems);
+  monitor::check_environment(line_.settings, environment, problems);
+  sound = report(problems);
+  if (sound) fmt::print("configuration is sound\n");
+  return sound ? kOk : kEnvironment;
+}
+
+int Program::serve_one(Start start) {
+  open_log(line_.settings, ident_, !start.stderr_is_client && line_.settings.text(Opt::log_target) == "stderr");
+  std::vector<config::Problem> problems = line_.problems;
+  const bool readable = !config::has_errors(problems);
+  const auto environment = monitor::look_up_environment(line_.settings, problems);
+  if (readable) monitor::check_environment(line_.settings, environment, problems);
+  if (!report(problems)) {
+    constexpr std::string_view kAnswer = "-ERR [SYS/PERM] Server configuration is at fault; contact your administrator\r\n";
+    ::send(start.client.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL);
+    return readable ? kEnvironment : kConfiguration;
+  }
+  monitor::Monitor monitor{line_.settings, environment, bind_roles(), [] { return std::nullopt; }};
+  return monitor.serve_one(std::move(start.client));
+}
+
+std::optional<config::Settings> Program::reload() {
+  auto fresh = config::read_command_line(arguments_);
+  if (!report(fresh.problems)) return std::nullopt;
+  return std::move(fresh.settings);
+}
+
+int Program::serve(Start start) {
+  const bool log_stderr = line_.settings.text(Opt::log_target) == "stderr";
+  // Until it serves, the administrator is at the terminal.
+  open_log(line_.settings, ident_, true);
+  if (!report(line_.problems)) return arguments_.empty() || line_.settings.is_preset(Opt::config_file) ? kUsage : kConfiguration;
+  std::vector<config::Problem> problems;
+  const auto environment = monitor::look_up_environment(line_.settings, problems);
+  monitor::check_environment(line_.settings, environment, problems);
+  if (!report(problems)) return kEnvironment;
+  if (start.passed.empty()) {
+    const auto& texts = line_.settings.list(Opt::listen);
+    if (texts.empty()) {
+      log::fatal("standard input is no client's socket and no address is given; name one, for example popper 110, or set listen in a configuration file");
+      return kUsage;
+    }
+    auto opened = open_all(texts);
+    if (!opened) {
+      log::fatal("{}", opened.error().message());
+      return kEnvironment;
+    }
+    start.passed = std::move(*opened);
+  }
+  base::UniqueFd pid_file;
+  const auto& pid_path = line_.settings.text(Opt::pid_file);
+  if (!pid_path.empty()) {
+    auto opened = open_pid_file(pid_path);
+    if (!opened) {
+      log::fatal("{}", opened.error().message());
+      return kEnvironment;
+    }
+    pid_file = std::move(*opened);
+  }
+  if (!line_.foreground) go_to_background(log_stderr);
+  open_log(line_.settings, ident_, log_stderr || line_.foreground);
+  if (pid_file.valid()) {
+    if (auto written = write_pid(pid_file, pid_path); !written) {
+      log::fatal("{}", written.error().message());
+      return kEnvironment;
+    }
+  }
+  monitor::Monitor monitor{line_.settings, environment, bind_roles(), [this] { return reload(); }};
+  const int code = monitor.serve(std::move(start.passed));
+  if (pid_file.valid()) ::unlink(pid_path.c_str());
+  return code;
+}
+
+/// The last part of argv[0]; log watchers filter on it.
+const char* base_name(const char* path) {
+  const char* slash = std::strrchr(path, '/');
+  return slash == nullptr ? path : slash + 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    Program program{{argv + std::min(argc, 1), argv + argc}, argc > 0 ? base_name(argv[0]) : "popper"};
+    return program.run();
+  } catch (const std::exception& error) {
+    log::fatal("{}", error.what());
+    return kInternal;
+  }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Accepting clients, and the limits on them.
+// Runs as: root, or the user who started the server. A client's socket stays here for no longer than accept and hand-over.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "common/log/log.h"
+#include "popper/monitor/monitor.h"
+
+namespace qpop::monitor {
+
+namespace {
+
+using config::Opt;
+
+constexpr int kAcceptsAtOnce = 16;
+constexpr std::int64_t kPauseMs = 200;
+constexpr std::int64_t kRefusalLogMs = 10'000;  // a flood of refusals is one line in this time
+
+}  // namespace
+
+void Monitor::on_accept(int listener) {
+  for (int i = 0; i < kAcceptsAtOnce; ++i) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    base::UniqueFd client{::accept4(listener, reinterpret_cast<sockaddr*>(&address), &size, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+    if (!client.valid()) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) pause_accepting("out of descriptors or memory");
+      return;
+    }
+    admit(std::move(client), describe_client(address));
+  }
+}
+
+void Monitor::pause_accepting(const char* why) {
+  log::error("cannot accept clients: {}; trying again in {} ms", why, kPauseMs);
+  for (const auto& listener : listeners_) unwatch(listener.fd.get());
+  accept_again_ms_ = clock_.monotonic_ms() + kPauseMs;
+}
+
+const char* Monitor::reason_to_refuse(const ClientAddress& address) {
+  const auto limit = [this](Opt id) { return static_cast<std::size_t>(settings_.number(id)); };
+  if (sessions_.size() - spares_.size() >= limit(Opt::max_sessions)) return "max-sessions reached";
+  const auto found = per_block_.find(address.block);
+  if (found != per_block_.end() && found->second >= limit(Opt::max_sessions_per_address)) return "max-sessions-per-address reached";
+  return nullptr;
+}
+
+void Monitor::admit(base::UniqueFd client, const ClientAddress& address) {
+  if (const char* reason = reason_to_refuse(address); reason != nullptr) {
+    constexpr std::string_view kAnswer = "-ERR [SYS/TEMP] Too many connections, try again later\r\n";
+    ::send(client.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ++refusals_;
+    if (const auto now = clock_.monotonic_ms(); refusals_logged_ms_ == 0 || now - refusals_logged_ms_ >= kRefusalLogMs) {
+      log::warning("connection from {} refused: {} ({} refused since the last such line)", address.text, reason, refusals_);
+      refusals_logged_ms_ = now;
+      refusals_ = 0;
+    }
+    return;
+  }
+  make_room_for_login();
+  while (!spares_.empty() && !sessions_.contains(spares_.front())) spares_.pop_front();
+  LiveSession* session = nullptr;
+  if (!spares_.empty()) {
+    session = &sessions_.at(spares_.front());
+    spares_.pop_front();
+  } else if (session = spawn_session(); session != nullptr) {
+    std::erase(spares_, session->pid);
+  }
+  if (session != nullptr) hand_over(*session, std::move(client), address);
+}
+
+/// Clients that connect and say nothing must not keep others out: the oldest that has not logged in goes.
+void Monitor::make_room_for_login() {
+  std::size_t waiting = 0;
+  LiveSession* oldest = nullptr;
+  for (auto& [pid, session] : sessions_) {
+    if (session.phase != Phase::authorization) continue;
+    ++waiting;
+    if (oldest == nullptr || session.started_ms < oldest->started_ms) oldest = &session;
+  }
+  if (oldest == nullptr || waiting < static_cast<std::size_t>(settings_.number(Opt::max_unauthenticated))) return;
+  log::warning("session of {} ended before login: max-unauthenticated reached", oldest->client.text);
+  end_session(oldest->pid, true);
+}
+
+bool Monitor::clear_text_allowed(const ClientAddress& address) const {
+  const auto& policy = settings_.text(Opt::clear_text_password);
+  if (policy == "always") return true;
+  return (policy == "default" || policy == "local") && address.loopback;
+}
+
+void Monitor::hand_over(LiveSession& session, base::UniqueFd client, const ClientAddress& address) {
+  const int flags = ::fcntl(client.get(), F_GETFL);
+  ::fcntl(client.get(), F_SETFL, flags | O_NONBLOCK);
+  const int on = 1;
+  ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // answers leave whole; waiting for more helps nobody
+  ::setsockopt(client.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  auto pair = ipc::Channel::pair();
+  const auto authenticator = std::ranges::find_if(authenticators_, [](const auto& entry) { return !entry.second.retired; });
+  ipc::AttachSession attach;
+  attach.session = session.id;
+  attach.clear_text_allowed = clear_text_allowed(address) ? 1 : 0;
+  if (pair && authenticator != authenticators_.end()) {
+    const std::array<int, 1> end{pair->second.fd()};
+    if (auto sent = authenticator->second.channel.send(attach, end, false); !sent) log::error("authenticator: {}", sent.error().message());
+  }
+  ipc::StartSession start;
+  start.client.set(address.text);
+  start.server_name.set(environment_.server_name);
+  start.idle_seconds = static_cast<std::uint32_t>(settings_.number(Opt::timeout));
+  start.login_seconds = static_cast<std::uint32_t>(settings_.number(Opt::login_timeout));
+  start.write_seconds = static_cast<std::uint32_t>(settings_.number(Opt::write_timeout));
+  start.clear_text_allowed = attach.clear_text_allowed;
+  start.shy = settings_.boolean(Opt::shy) ? 1 : 0;
+  session.phase = Phase::authorization;
+  session.client = address;
+  session.started_ms = clock_.monotonic_ms();
+  ++per_block_[address.block];
+  const std::array<int, 2> fds{client.get(), pair ? pair->first.fd() : -1};
+  if (auto sent = pair ? session.channel.send(start, fds, false) : base::Status{pair.error()}; !sent) {
+    log::error("session for {}: {}", address.text, sent.error().message());
+    end_session(session.pid, true);
+  }
+}
+
+}  // namespace qpop::monitor

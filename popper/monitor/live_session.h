@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// What the monitor knows of the processes it started.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "common/ipc/messages.h"
+#include "popper/monitor/address.h"
+#include "popper/monitor/roles.h"
+
+namespace qpop::monitor {
+
+/// What may be asked in each phase stands in the request table (requests.cc).
+enum class Phase : std::uint8_t {
+  spare,          ///< waiting, no client yet
+  authorization,  ///< has a client that has not logged in
+  transaction,    ///< the authenticator named the user; a maildrop process was started
+  updating,       ///< asked for the update
+};
+
+inline constexpr std::size_t kRequestTypes = 32;
+
+struct LiveSession {
+  pid_t pid = -1;
+  ipc::Channel channel;
+  ipc::SessionId id{};
+  Phase phase = Phase::spare;
+  ClientAddress client;
+  std::int64_t started_ms = 0;
+  MailOwner owner;
+  std::array<unsigned, kRequestTypes> requests{};  ///< how often each type was asked
+  bool told_to_end = false;
+};
+
+/// A maildrop process at work.
+struct MaildropJob {
+  pid_t pid = -1;
+  ipc::Channel channel;
+  MaildropWork work = MaildropWork::open;
+  MailOwner owner;
+  pid_t session = -1;
+  bool holds_dotlock = false;
+  std::array<unsigned, kRequestTypes> requests{};
+};
+
+struct AuthenticatorProcess {
+  pid_t pid = -1;
+  ipc::Channel channel;
+  bool retired = false;
+};
+
+}  // namespace qpop::monitor

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+// The monitor's loop, its signals and its end.
+// Runs as: root, or the user who started the server.
+#include "popper/monitor/monitor.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "common/log/log.h"
+#include "popper/monitor/service_manager.h"
+
+namespace qpop::monitor {
+
+namespace {
+
+using config::Opt;
+
+constexpr std::int64_t kStopGraceMs = 10'000;   // for sessions; an update at work is waited for as long as it takes
+constexpr std::int64_t kUpdateGraceMs = 180'000;
+
+base::Result<base::UniqueFd> open_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return base::Error::from_errno(errno, "sigprocmask");
+  base::UniqueFd fd{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+  if (!fd.valid()) return base::Error::from_errno(errno, "signalfd");
+  return fd;
+}
+
+/// One channel for each session here, one more in the authenticator: as many descriptors as the system lets us have.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+}  // namespace
+
+Monitor::Monitor(config::Settings settings, Environment environment, Roles roles, Reload reload)
+    : settings_(std::move(settings)), environment_(std::move(environment)), roles_(std::move(roles)), reload_(std::move(reload)) {}
+
+Monitor::~Monitor() = default;
+
+base::Status Monitor::prepare() {
+  raise_descriptor_limit();
+  ::signal(SIGPIPE, SIG_IGN);
+  ::umask(077);
+  auto signals = open_signals();
+  if (!signals) return signals.error();
+  signals_ = std::move(*signals);
+  epoll_ = base::UniqueFd{::epoll_create1(EPOLL_CLOEXEC)};
+  if (!epoll_.valid()) return base::Error::from_errno(errno, "epoll_create1");
+  reserve_fd_ = base::UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+  watch(signals_.get(), [this] { on_signal(); });
+  if (environment_.root) {
+    empty_root_ = settings_.text(Opt::state_dir) + "/empty";
+    if (::mkdir(empty_root_.c_str(), 0555) != 0 && errno != EEXIST) return base::Error::from_errno(errno, "mkdir").at("make folder", empty_root_);
+  }
+  if (!spawn_authenticator()) return base::Error{base::ErrorKind::io, "cannot start the authenticator"};
+  return {};
+}
+
+int Monitor::serve(std::vector<std::pair<std::string, base::UniqueFd>> listeners) {
+  if (auto ready = prepare(); !ready) {
+    log::fatal("{}", ready.error().at("start").message());
+    return 3;
+  }
+  for (auto& [text, fd] : listeners) {
+    const int number = fd.get();
+    log::info("Server: listening on {}", describe_listener(number));
+    watch(number, [this, number] { on_accept(number); });
+    listeners_.push_back({text, std::move(fd)});
+  }
+  refill_spares();
+  notify_service_manager("READY=1");
+  return loop();
+}
+
+int Monitor::serve_one(base::UniqueFd client) {
+  single_ = true;
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getpeername(client.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) address.ss_family = AF_UNSPEC;
+  if (auto ready = prepare(); !ready) {
+    log::fatal("{}", ready.error().at("start").message());
+    return 3;
+  }
+  LiveSession* session = spawn_session();
+  if (session == nullptr) return 3;
+  hand_over(*session, std::move(client), describe_client(address));
+  return loop();
+}
+
+void Monitor::watch(int fd, std::function<void()> handler) {
+  watches_[fd] = std::make_shared<std::function<void()>>(std::move(handler));
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+void Monitor::unwatch(int fd) {
+  if (watches_.erase(fd) != 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
+bool Monitor::finished() const {
+  const bool idle = sessions_.size() == spares_.size() && jobs_.empty();
+  return (single_ || stopping_) && idle;
+}
+
+int Monitor::loop() {
+  while (!finished()) {
+    std::array<epoll_event, 64> events{};
+    const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 1000);
+    if (count < 0 && errno != EINTR) {
+      log::fatal("epoll_wait: errno {}", errno);
+      return 4;
+    }
+    for (int i = 0; i < count; ++i) {
+      const auto found = watches_.find(events.at(static_cast<std::size_t>(i)).data.fd);
+      if (found == watches_.end()) continue;  // its owner ended earlier in this round
+      const auto handler = found->second;     // keeps it alive while it removes itself
+      (*handler)();
+    }
+    check_deadlines();
+    if (!single_ && !stopping_ && clock_.monotonic_ms() >= spares_again_ms_) refill_spares();
+  }
+  log::info("Server: {}", single_ ? "session served" : "stopped");
+  return 0;
+}
+
+void Monitor::check_deadlines() {
+  const auto now = clock_.monotonic_ms();
+  if (accept_again_ms_ != 0 && now >= accept_again_ms_) {
+    accept_again_ms_ = 0;
+    for (const auto& listener : listeners_) watch(listener.fd.get(), [this, fd = listener.fd.get()] { on_accept(fd); });
+  }
+  const bool has_authenticator = std::ranges::any_of(authenticators_, [](const auto& entry) { return !entry.second.retired; });
+  if (!has_authenticator && !stopping_ && now >= authenticator_again_ms_) spawn_authenticator();
+  if (stopping_ && now >= stop_deadline_ms_) {
+    std::vector<pid_t> late;
+    for (const auto& [pid, session] : sessions_) {
+      if (session.phase != Phase::updating || now >= stop_deadline_ms_ + kUpdateGraceMs) late.push_back(pid);
+    }
+    for (const pid_t pid : late) end_session(pid, true);
+  }
+}
+
+void Monitor::on_signal() {
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (info.ssi_signo == SIGHUP) reload_settings();
+    if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) begin_shutdown();
+  }
+  int status = 0;
+  pid_t pid = 0;
+  while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) on_child(pid, status);
+}
+
+void Monitor::on_child(pid_t pid, int status) {
+  const bool killed = WIFSIGNALED(status);
+  const auto how = killed ? fmt::format("killed by signal {}", WTERMSIG(status)) : fmt::format("exit code {}", WEXITSTATUS(status));
+  if (const auto session = sessions_.find(pid); session != sessions_.end()) {
+    // A role that cannot even start is tried again, not in a loop.
+    if (session->second.phase == Phase::spare) spares_again_ms_ = clock_.monotonic_ms() + 1000;
+    const bool expected = session->second.told_to_end || (!killed && WEXITSTATUS(status) == 0);
+    if (!expected) log::error("session process {} for {} ended: {}", pid, session->second.client.text, how);
+    end_session(pid, false);
+  } else if (const auto job = jobs_.find(pid); job != jobs_.end()) {
+    // Its lock messages may still be waiting in the channel.
+    while (jobs_.contains(pid) && job->second.channel.valid()) on_maildrop_message(pid);
+    if (killed) log::error("maildrop process {} of {} ended: {}; its maildrop is recovered at the next login", pid, job->second.owner.name, how);
+    if (job->second.holds_dotlock) on_dotlock(job->second, {ipc::DotlockOp::unlock, 0});
+    jobs_.erase(pid);
+  } else if (const auto authenticator = authenticators_.find(pid); authenticator != authenticators_.end()) {
+    if (!authenticator->second.retired && !stopping_) {
+      log::error("authenticator process {} ended: {}; starting another", pid, how);
+      authenticator_again_ms_ = clock_.monotonic_ms() + 1000;
+    }
+    if (authenticator->second.channel.valid()) unwatch(authenticator->second.channel.fd());
+    authenticators_.erase(authenticator);
+  }
+}
+
+/// Sessions go on whatever happens to the sockets.
+void Monitor::replace_listeners(const std::vector<std::string>& wanted) {
+  std::erase_if(listeners_, [&](const Listener& listener) {
+    if (listener.text.empty() || std::ranges::find(wanted, listener.text) != wanted.end()) return false;
+    log::info("Server: no longer listening on {}", describe_listener(listener.fd.get()));
+    unwatch(listener.fd.get());
+    return true;
+  });
+  for (const auto& text : wanted) {
+    if (std::ranges::any_of(listeners_, [&](const Listener& listener) { return listener.text == text; })) continue;
+    auto address = parse_listen(text);
+    auto opened = address ? open_listeners(*address) : base::Result<std::vector<base::UniqueFd>>{address.error()};
+    if (!opened) {
+      log::error("listen {}: {}", text, opened.error().message());
+      continue;
+    }
+    for (auto& fd : *opened) {
+      log::info("Server: listening on {}", describe_listener(fd.get()));
+      watch(fd.get(), [this, number = fd.get()] { on_accept(number); });
+      listeners_.push_back({text, std::move(fd)});
+    }
+  }
+}
+
+void Monitor::reload_settings() {
+  notify_service_manager(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", clock_.monotonic_ms() * 1000));
+  auto fresh = reload_();
+  if (!fresh) {
+    log::error("configuration not reloaded; the old one stays in use");
+    notify_service_manager("READY=1");
+    return;
+  }
+  replace_listeners(fresh->list(Opt::listen));
+  settings_ = std::move(*fresh);
+  // A fresh authenticator reads database and key anew; the old one ends with the sessions it still serves.
+  for (auto& [pid, process] : authenticators_) {
+    process.retired = true;
+    (void)process.channel.send(ipc::EndSession{}, {}, false);
+  }
+  spawn_authenticator();
+  log::info("configuration reloaded");
+  notify_service_manager("READY=1");
+}
+
+void Monitor::begin_shutdown() {
+  if (stopping_) return;
+  log::info("Server: stopping, {} sessions", sessions_.size() - spares_.size());
+  notify_service_manager("STOPPING=1");
+  stopping_ = true;
+  stop_deadline_ms_ = clock_.monotonic_ms() + kStopGraceMs;
+  for (const auto& listener : listeners_) unwatch(listener.fd.get());
+  listeners_.clear();
+  std::vector<pid_t> unused{spares_.begin(), spares_.end()};
+  for (const pid_t pid : unused) end_session(pid, true);
+  for (auto& [pid, session] : sessions_) {
+    session.told_to_end = true;
+    (void)session.channel.send(ipc::EndSession{}, {}, false);
+  }
+}
+
+}  // namespace qpop::monitor

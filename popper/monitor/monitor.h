@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// The monitor: accepts clients, hands each to a process without rights, forks every other role, keeps the limits.
+//
+// Runs as: root, or the user who started the server. It parses no byte from the network, from mail or from the database; what
+// reaches it are the fixed structs of common/ipc/messages.h, each checked against the request table.
+#pragma once
+
+#include <sys/types.h>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/config/settings.h"
+#include "common/priv/drop.h"
+#include "popper/monitor/live_session.h"
+#include "popper/monitor/roles.h"
+
+namespace qpop::monitor {
+
+/// Users and folders that follow from the settings; looked up once at start and at each reload.
+struct Environment {
+  bool root = false;
+  priv::Account session_user;
+  priv::Account auth_user;
+  std::optional<priv::Account> mail_user;  ///< owner of all maildrops; always set when not root
+  std::string server_name;
+};
+
+class Monitor {
+ public:
+  /// `reload` gives fresh settings after SIGHUP, or nothing when they are at fault (already logged).
+  using Reload = std::function<std::optional<config::Settings>()>;
+
+  Monitor(config::Settings settings, Environment environment, Roles roles, Reload reload);
+  Monitor(const Monitor&) = delete;
+  Monitor& operator=(const Monitor&) = delete;
+  ~Monitor();
+
+  /// Serves listening sockets until SIGTERM. `listeners` with the listen value each came from ("" when passed by a manager).
+  int serve(std::vector<std::pair<std::string, base::UniqueFd>> listeners);
+  /// Serves one client that is connected already (inetd, systemd Accept=yes) and returns when it is gone.
+  int serve_one(base::UniqueFd client);
+
+ private:
+  struct Listener {
+    std::string text;
+    base::UniqueFd fd;
+  };
+
+  // monitor.cc: loop, signals, ends
+  base::Status prepare();
+  int loop();
+  void watch(int fd, std::function<void()> handler);
+  void unwatch(int fd);
+  void on_signal();
+  void on_child(pid_t pid, int status);
+  void reload_settings();
+  void replace_listeners(const std::vector<std::string>& wanted);
+  void begin_shutdown();
+  void check_deadlines();
+  [[nodiscard]] bool finished() const;
+
+  // clients.cc: accepting and limits
+  void on_accept(int listener);
+  void admit(base::UniqueFd client, const ClientAddress& address);
+  [[nodiscard]] const char* reason_to_refuse(const ClientAddress& address);
+  void make_room_for_login();
+  void hand_over(LiveSession& session, base::UniqueFd client, const ClientAddress& address);
+  void pause_accepting(const char* why);
+  [[nodiscard]] bool clear_text_allowed(const ClientAddress& address) const;
+
+  // spawn.cc: children
+  template <class Run>
+  pid_t fork_role(const char* name, Run run);
+  LiveSession* spawn_session();
+  void refill_spares();
+  bool spawn_authenticator();
+  bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session);
+  [[nodiscard]] base::Result<MailOwner> find_owner(std::string_view user);
+  void end_session(pid_t pid, bool kill);
+
+  // requests.cc: messages from less privileged processes
+  void on_session_message(pid_t pid);
+  void on_maildrop_message(pid_t pid);
+  void on_authenticator_message(pid_t pid);
+  void on_request_update(LiveSession& session, const ipc::Frame& frame);
+  void on_report(LiveSession& session, const ipc::Frame& frame);
+  void on_log_line(const ipc::Frame& frame, pid_t from, unsigned count);
+  void on_login_accepted(const ipc::LoginAccepted& message);
+  void on_login_failed(const ipc::LoginFailed& message);
+  void on_dotlock(MaildropJob& job, const ipc::DotlockRequest& request);
+  LiveSession* find_session(const ipc::SessionId& id);
+  friend struct RequestTable;
+
+  config::Settings settings_;
+  Environment environment_;
+  Roles roles_;
+  Reload reload_;
+  base::SystemClock clock_;
+  base::UniqueFd epoll_;
+  base::UniqueFd signals_;
+  base::UniqueFd reserve_fd_;  ///< given up to accept and refuse when descriptors run out
+  std::map<int, std::shared_ptr<std::function<void()>>> watches_;
+  std::vector<Listener> listeners_;
+  std::map<pid_t, LiveSession> sessions_;
+  std::map<pid_t, MaildropJob> jobs_;
+  std::map<pid_t, AuthenticatorProcess> authenticators_;
+  std::deque<pid_t> spares_;
+  std::map<std::string, unsigned> per_block_;
+  std::string empty_root_;
+  bool single_ = false;
+  bool stopping_ = false;
+  std::int64_t stop_deadline_ms_ = 0;
+  std::int64_t accept_again_ms_ = 0;
+  std::int64_t authenticator_again_ms_ = 0;
+  std::int64_t spares_again_ms_ = 0;
+  std::int64_t refusals_logged_ms_ = 0;
+  std::uint64_t refusals_ = 0;
+};
+
+}  // namespace qpop::monitor

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// The request table: what a less privileged process may ask, in which phase, how often. Anything else ends its session.
+// Runs as: root, or the user who started the server.
+#include <algorithm>
+#include <array>
+#include <csignal>
+
+#include "common/base/text.h"
+#include "common/log/log.h"
+#include "popper/monitor/monitor.h"
+#include "popper/monitor/spool_dotlock.h"
+
+namespace qpop::monitor {
+
+namespace {
+
+using config::Opt;
+using ipc::MessageType;
+
+constexpr unsigned phase_bit(Phase phase) { return 1U << static_cast<unsigned>(phase); }
+constexpr unsigned kWithClient = phase_bit(Phase::authorization) | phase_bit(Phase::transaction) | phase_bit(Phase::updating);
+
+/// A session that floods the log is cut off, not the log.
+constexpr unsigned kMaxLogLines = 60;
+
+bool is_done(const base::Error& error) { return error.kind() == base::ErrorKind::busy; }
+
+}  // namespace
+
+/// Requests of a session process.
+struct RequestTable {
+  MessageType type;
+  unsigned phases;
+  unsigned most;  ///< how often in the life of a session
+  std::uint16_t size;
+  void (Monitor::*handler)(LiveSession&, const ipc::Frame&);  ///< nullptr: a log line
+
+  static const RequestTable* find(std::uint16_t type);
+};
+
+const RequestTable* RequestTable::find(std::uint16_t type) {
+  static constexpr std::array kRows{
+      RequestTable{MessageType::log_line, kWithClient | phase_bit(Phase::spare), ~0U, sizeof(ipc::LogLine), nullptr},
+      RequestTable{MessageType::request_update, phase_bit(Phase::transaction), 1, sizeof(ipc::RequestUpdate), &Monitor::on_request_update},
+      RequestTable{MessageType::session_report, phase_bit(Phase::updating), 1, sizeof(ipc::SessionReport), &Monitor::on_report},
+  };
+  const auto* row = std::ranges::find_if(kRows, [type](const RequestTable& candidate) { return static_cast<std::uint16_t>(candidate.type) == type; });
+  return row == kRows.end() ? nullptr : row;
+}
+
+void Monitor::on_session_message(pid_t pid) {
+  const auto found = sessions_.find(pid);
+  if (found == sessions_.end()) return;
+  LiveSession& session = found->second;
+  const auto frame = session.channel.receive(0);
+  if (!frame) {
+    if (is_done(frame.error())) return;
+    unwatch(session.channel.fd());  // its end is told by SIGCHLD
+    if (frame.error().kind() == base::ErrorKind::malformed) {
+      log::error("session process {} for {}: {}; killed", pid, session.client.text, frame.error().message());
+      end_session(pid, true);
+    }
+    return;
+  }
+  const auto* row = RequestTable::find(frame->type);
+  const bool in_phase = row != nullptr && (row->phases & phase_bit(session.phase)) != 0 && frame->size == row->size && frame->descriptors.empty();
+  if (!in_phase || ++session.requests.at(frame->type) > row->most) {
+    log::error("session process {} for {}: request {} of {} octets is not allowed in phase {}; killed", pid, session.client.text, frame->type,
+               frame->size, static_cast<int>(session.phase));
+    unwatch(session.channel.fd());
+    return end_session(pid, true);
+  }
+  if (row->handler == nullptr) return on_log_line(*frame, pid, session.requests.at(frame->type));
+  (this->*row->handler)(session, *frame);
+}
+
+void Monitor::on_log_line(const ipc::Frame& frame, pid_t from, unsigned count) {
+  ipc::LogLine line;
+  if (!frame.read(line) || line.severity > static_cast<std::uint32_t>(log::Severity::panic) || count > kMaxLogLines) return;
+  log::write(static_cast<log::Severity>(line.severity), line.text.view());
+  if (count == kMaxLogLines) log::warning("process {}: no more of its log lines are shown", from);
+}
+
+void Monitor::on_request_update(LiveSession& session, const ipc::Frame&) {
+  session.phase = Phase::updating;
+  if (!spawn_maildrop(MaildropWork::update, session.owner, &session)) {
+    (void)session.channel.send(ipc::LoginRefused{ipc::Refusal::temporary}, {}, false);
+  }
+}
+
+void Monitor::on_report(LiveSession& session, const ipc::Frame& frame) {
+  ipc::SessionReport report;
+  if (!frame.read(report) || !settings_.boolean(Opt::statistics)) return;
+  log::info("Stats: {} {} {} {} {} {} {}", session.owner.name, report.deleted, report.deleted_octets, report.left, report.left_octets,
+            session.client.text, session.client.text);
+}
+
+LiveSession* Monitor::find_session(const ipc::SessionId& id) {
+  for (auto& [pid, session] : sessions_) {
+    if (session.id == id) return &session;
+  }
+  return nullptr;
+}
+
+void Monitor::on_authenticator_message(pid_t pid) {
+  const auto found = authenticators_.find(pid);
+  if (found == authenticators_.end()) return;
+  const auto frame = found->second.channel.receive(0);
+  ipc::LogLine line;
+  ipc::LoginAccepted accepted;
+  ipc::LoginFailed failed;
+  if (frame && frame->read(line)) return on_log_line(*frame, pid, 1);
+  if (frame && frame->read(accepted)) return on_login_accepted(accepted);
+  if (frame && frame->read(failed)) return on_login_failed(failed);
+  if (!frame && is_done(frame.error())) return;
+  unwatch(found->second.channel.fd());
+  found->second.channel.close();
+  if (frame || frame.error().kind() == base::ErrorKind::malformed) {
+    log::error("authenticator process {}: message that is not allowed; killed", pid);
+    ::kill(pid, SIGKILL);
+  }
+}
+
+void Monitor::on_login_accepted(const ipc::LoginAccepted& message) {
+  LiveSession* session = find_session(message.session);
+  if (session == nullptr || session->phase != Phase::authorization) return;  // it has ended meanwhile
+  const auto user = message.user.view();
+  auto owner = find_owner(user);
+  if (!owner) {
+    const bool policy = owner.error().kind() == base::ErrorKind::denied || owner.error().kind() == base::ErrorKind::not_found;
+    log::warning("login of {} from {} refused: {}", base::escape_untrusted(user, 80), session->client.text, owner.error().message());
+    (void)session->channel.send(ipc::LoginRefused{policy ? ipc::Refusal::policy : ipc::Refusal::temporary}, {}, false);
+    return;
+  }
+  session->phase = Phase::transaction;
+  session->owner = std::move(*owner);
+  log::info("(v" QPOP_VERSION ") POP login by user \"{}\" at ({}) {}", session->owner.name, session->client.text, session->client.text);
+  if (!spawn_maildrop(MaildropWork::open, session->owner, session)) {
+    (void)session->channel.send(ipc::LoginRefused{ipc::Refusal::temporary}, {}, false);
+  }
+}
+
+void Monitor::on_login_failed(const ipc::LoginFailed& message) {
+  const LiveSession* session = find_session(message.session);
+  if (session == nullptr) return;
+  log::info("[AUTH] Failed attempted login to {} from host ({}) {}", base::escape_untrusted(message.user.view(), 80), session->client.text,
+            session->client.text);
+  log::info("login of {} from {} failed: {}", base::escape_untrusted(message.user.view(), 80), session->client.text,
+            base::escape_untrusted(message.reason.view()));
+}
+
+void Monitor::on_maildrop_message(pid_t pid) {
+  const auto found = jobs_.find(pid);
+  if (found == jobs_.end()) return;
+  MaildropJob& job = found->second;
+  const auto frame = job.channel.receive(0);
+  ipc::DotlockRequest request;
+  if (frame && frame->type < kRequestTypes) {
+    const unsigned count = ++job.requests.at(frame->type);
+    if (frame->type == static_cast<std::uint16_t>(MessageType::log_line)) return on_log_line(*frame, pid, count);
+    if (frame->read(request) && environment_.root) return on_dotlock(job, request);
+  }
+  if (!frame && is_done(frame.error())) return;
+  unwatch(job.channel.fd());
+  job.channel.close();
+  if (frame || frame.error().kind() == base::ErrorKind::malformed) {
+    log::error("maildrop process {} of {}: message that is not allowed; killed", pid, job.owner.name);
+    ::kill(pid, SIGKILL);
+  }
+}
+
+/// The request names no path: folder and name are those of the user the authenticator named.
+void Monitor::on_dotlock(MaildropJob& job, const ipc::DotlockRequest& request) {
+  const auto reply = apply_dotlock(job.owner, job.pid, request);
+  if (reply.result == ipc::DotlockResult::done && request.op != ipc::DotlockOp::touch) job.holds_dotlock = request.op == ipc::DotlockOp::lock;
+  if (job.channel.valid()) (void)job.channel.send(reply, {}, false);
+}
+
+}  // namespace qpop::monitor

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// What the monitor asks the other roles to do. It knows no more of them: popper/main.cc binds these to the roles' own code.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "common/base/unique_fd.h"
+#include "common/ipc/channel.h"
+
+namespace qpop::monitor {
+
+/// Where one user's mail lies and whose it is.
+struct MailOwner {
+  std::string name;  ///< account, also the spool's file name
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string spool_dir;
+  std::string state_folder;
+};
+
+enum class MaildropWork : std::uint8_t { open, update, recover };
+
+/// One job of the maildrop role; the process drops to owner.uid before it does anything.
+struct MaildropTask {
+  MaildropWork work = MaildropWork::open;
+  MailOwner owner;
+  std::string mail_locks;
+  std::int64_t lock_timeout_s = 30;
+  bool dotlock_by_monitor = false;
+  ipc::Channel monitor;
+  ipc::Channel session;  ///< invalid for recover
+};
+
+struct AuthenticatorTask {
+  std::string database;
+  base::UniqueFd key;  ///< private key of the APOP secrets; invalid when there is none
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::int64_t failed_login_delay_s = 2;
+  std::string server_name;
+  ipc::Channel monitor;
+};
+
+struct SessionTask {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string empty_root;  ///< "" when not root
+  ipc::Channel monitor;
+};
+
+/// Each runs in a fresh child and returns its exit code.
+struct Roles {
+  std::function<int(SessionTask)> session;
+  std::function<int(AuthenticatorTask)> authenticator;
+  std::function<int(MaildropTask)> maildrop;
+};
+
+}  // namespace qpop::monitor

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Sockets from, and state messages to, a service manager.
+// Runs as: root, or the user who started the server.
+#include "popper/monitor/service_manager.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "common/base/text.h"
+#include "common/base/unique_fd.h"
+
+namespace qpop::monitor {
+
+std::vector<int> take_passed_sockets() {
+  constexpr int kFirst = 3;
+  constexpr std::uint64_t kMost = 64;
+  std::vector<int> fds;
+  const char* pid = std::getenv("LISTEN_PID");
+  const char* count = std::getenv("LISTEN_FDS");
+  if (pid != nullptr && count != nullptr && base::parse_decimal(pid) == static_cast<std::uint64_t>(::getpid())) {
+    const auto number = base::parse_decimal(count);
+    for (int i = 0; number && *number <= kMost && i < static_cast<int>(*number); ++i) {
+      ::fcntl(kFirst + i, F_SETFD, FD_CLOEXEC);
+      fds.push_back(kFirst + i);
+    }
+  }
+  ::unsetenv("LISTEN_PID");
+  ::unsetenv("LISTEN_FDS");
+  ::unsetenv("LISTEN_FDNAMES");
+  return fds;
+}
+
+void notify_service_manager(const std::string& state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::size_t length = std::strlen(path);
+  if (length >= sizeof address.sun_path) return;
+  std::memcpy(address.sun_path, path, length);
+  if (path[0] == '@') address.sun_path[0] = '\0';
+  const base::UniqueFd fd{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), size);
+}
+
+}  // namespace qpop::monitor

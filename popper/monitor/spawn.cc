@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+// Forking the other roles.
+// Runs as: root, or the user who started the server.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <exception>
+
+#include "common/base/text.h"
+#include "common/digest/digest.h"
+#include "common/log/log.h"
+#include "common/priv/drop.h"
+#include "popper/monitor/monitor.h"
+
+namespace qpop::monitor {
+
+namespace {
+
+using config::Opt;
+
+/// A folder of ours: made when missing, handed to its owner. Existing folders of others are refused.
+base::Status ensure_folder(const std::string& path, mode_t mode, uid_t uid, gid_t gid) {
+  if (::mkdir(path.c_str(), mode) == 0) {
+    // The umask is 077; the wanted mode may be wider.
+    if (::chmod(path.c_str(), mode) != 0 || ::chown(path.c_str(), uid, gid) != 0) return base::Error::from_errno(errno, "chown").at("make folder", path);
+    return {};
+  }
+  if (errno != EEXIST) return base::Error::from_errno(errno, "mkdir").at("make folder", path);
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return base::Error::from_errno(errno, "lstat").at("folder", path);
+  if (!S_ISDIR(status.st_mode) || status.st_uid != uid) {
+    return base::Error{base::ErrorKind::unsafe, fmt::format("must be a folder of uid {}, is of uid {}", uid, status.st_uid)}.at("folder", path);
+  }
+  return {};
+}
+
+/// Names that become a file name: the grammar of user names, checked here again because it came from a less privileged process.
+bool is_safe_name(std::string_view name) {
+  if (name.empty() || name.size() > 64 || name.front() == '.' || name.front() == '-' || name.ends_with(".lock")) return false;
+  return std::ranges::all_of(name, [](char c) { return base::is_alpha(c) || base::is_digit(c) || std::string_view{"._@+-"}.find(c) != std::string_view::npos; });
+}
+
+}  // namespace
+
+/// Child of one role. All signals are back at their defaults there; the child never returns into the monitor's loop.
+template <class Run>
+pid_t Monitor::fork_role(const char* name, Run run) {
+  const pid_t pid = ::fork();
+  if (pid != 0) {
+    if (pid < 0) log::error("fork {}: errno {}", name, errno);
+    return pid;
+  }
+  for (const int number : {SIGHUP, SIGINT, SIGTERM, SIGCHLD}) ::signal(number, number == SIGHUP || number == SIGINT ? SIG_IGN : SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  priv::set_process_name(name);
+  int code = 4;
+  try {
+    code = run();
+  } catch (const std::exception& error) {
+    log::error("{}: {}", name, error.what());
+  }
+  ::_exit(code);
+}
+
+LiveSession* Monitor::spawn_session() {
+  auto pair = ipc::Channel::pair();
+  if (!pair) {
+    log::error("session: {}", pair.error().message());
+    return nullptr;
+  }
+  SessionTask task;
+  task.uid = environment_.session_user.uid;
+  task.gid = environment_.session_user.gid;
+  task.empty_root = empty_root_;
+  task.monitor = std::move(pair->second);
+  const pid_t pid = fork_role("popper-session", [&] { return roles_.session(std::move(task)); });
+  if (pid < 0) return nullptr;
+  LiveSession& session = sessions_[pid];
+  session.pid = pid;
+  session.channel = std::move(pair->first);
+  digest::random_bytes(session.id);
+  watch(session.channel.fd(), [this, pid] { on_session_message(pid); });
+  return &session;
+}
+
+void Monitor::refill_spares() {
+  const auto wanted = static_cast<std::size_t>(settings_.number(Opt::spare_sessions));
+  while (spares_.size() < wanted) {
+    const LiveSession* session = spawn_session();
+    if (session == nullptr) return;
+    spares_.push_back(session->pid);
+  }
+}
+
+bool Monitor::spawn_authenticator() {
+  auto pair = ipc::Channel::pair();
+  if (!pair) return false;
+  AuthenticatorTask task;
+  task.database = settings_.text(Opt::auth_db);
+  // Only root can read the key; the process that uses it gets the descriptor and never the right to open the file.
+  task.key = base::UniqueFd{::open((task.database + ".key").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  task.uid = environment_.auth_user.uid;
+  task.gid = environment_.auth_user.gid;
+  task.failed_login_delay_s = settings_.number(Opt::failed_login_delay);
+  task.server_name = environment_.server_name;
+  task.monitor = std::move(pair->second);
+  const pid_t pid = fork_role("popper-auth", [&] { return roles_.authenticator(std::move(task)); });
+  if (pid < 0) return false;
+  AuthenticatorProcess& process = authenticators_[pid];
+  process.pid = pid;
+  process.channel = std::move(pair->first);
+  watch(process.channel.fd(), [this, pid] { on_authenticator_message(pid); });
+  return true;
+}
+
+base::Result<MailOwner> Monitor::find_owner(std::string_view user) {
+  if (!is_safe_name(user)) return base::Error{base::ErrorKind::denied, "not a name that can own a maildrop"};
+  MailOwner owner;
+  owner.name = user;
+  owner.spool_dir = settings_.text(Opt::spool_dir);
+  const auto& state = settings_.text(Opt::state_dir);
+  const auto& mail_user = environment_.mail_user;
+  auto account = mail_user ? base::Result<priv::Account>{*mail_user} : priv::find_account(owner.name);
+  if (!account) return account.error();
+  owner.uid = account->uid;
+  owner.gid = account->gid;
+  const auto blocked = static_cast<uid_t>(settings_.number(Opt::block_uid));
+  if (environment_.root && (owner.uid == 0 || owner.uid <= blocked)) {
+    return base::Error{base::ErrorKind::denied, fmt::format("access is blocked for uid {} (option block-uid is {})", owner.uid, blocked)};
+  }
+  // u/<uid> for system users, v/<name> for accounts that exist in the database alone.
+  const std::string parent = state + (mail_user ? "/v" : "/u");
+  owner.state_folder = mail_user ? parent + "/" + owner.name : fmt::format("{}/{}", parent, owner.uid);
+  if (auto made = ensure_folder(parent, 0711, ::geteuid(), ::getegid()); !made) return made.error();
+  if (auto made = ensure_folder(owner.state_folder, 0700, owner.uid, owner.gid); !made) return made.error();
+  return owner;
+}
+
+bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session) {
+  auto to_monitor = ipc::Channel::pair();
+  auto to_session = ipc::Channel::pair();
+  if (!to_monitor || !to_session) return false;
+  MaildropTask task;
+  task.work = work;
+  task.owner = owner;
+  task.mail_locks = settings_.text(Opt::mail_locks);
+  task.lock_timeout_s = settings_.number(Opt::mail_lock_timeout);
+  task.dotlock_by_monitor = environment_.root;
+  task.monitor = std::move(to_monitor->second);
+  if (session != nullptr) task.session = std::move(to_session->second);
+  const pid_t pid = fork_role("popper-maildrop", [&] { return roles_.maildrop(std::move(task)); });
+  if (pid < 0) return false;
+  MaildropJob& job = jobs_[pid];
+  job.pid = pid;
+  job.channel = std::move(to_monitor->first);
+  job.work = work;
+  job.owner = owner;
+  watch(job.channel.fd(), [this, pid] { on_maildrop_message(pid); });
+  if (session == nullptr) return true;
+  job.session = session->pid;
+  const std::array<int, 1> end{to_session->first.fd()};
+  ipc::MaildropChannel opened;
+  opened.user.set(owner.name);
+  const auto sent = work == MaildropWork::open ? session->channel.send(opened, end, false) : session->channel.send(ipc::UpdateChannel{}, end, false);
+  if (!sent) log::error("session of {}: {}", owner.name, sent.error().message());
+  return true;
+}
+
+void Monitor::end_session(pid_t pid, bool kill) {
+  const auto found = sessions_.find(pid);
+  if (found == sessions_.end()) return;
+  LiveSession& session = found->second;
+  if (kill) {
+    session.told_to_end = true;
+    ::kill(pid, SIGKILL);  // our own child, not reaped yet
+    // Its descriptors, the session lock among them, are free once it is reaped.
+    if (session.phase != Phase::spare) return;
+  }
+  if (session.phase != Phase::spare) {
+    if (const auto block = per_block_.find(session.client.block); block != per_block_.end() && --block->second == 0) per_block_.erase(block);
+  }
+  std::erase(spares_, pid);
+  unwatch(session.channel.fd());
+  sessions_.erase(found);
+}
+
+}  // namespace qpop::monitor

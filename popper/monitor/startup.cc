@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// Checks before the server starts.
+// Runs as: root, or the user who started the server.
+#include "popper/monitor/startup.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "common/priv/sandbox.h"
+
+namespace qpop::monitor {
+
+namespace {
+
+using config::Opt;
+using config::Problem;
+using config::Settings;
+
+/// "state-dir (qpopper.config line 3)": where to mend it.
+std::string named(const Settings& settings, Opt id) {
+  return fmt::format("{} ({})", config::option(id).name, settings.source(id));
+}
+
+priv::Account look_up(const Settings& settings, Opt id, std::vector<Problem>& problems) {
+  auto account = priv::find_account(settings.text(id));
+  if (!account) {
+    problems.push_back({fmt::format("{}: user {}: {}; make it, for example with: useradd --system --no-create-home --shell /usr/sbin/nologin {}",
+                                    named(settings, id), settings.text(id), account.error().message(), settings.text(id))});
+    return {};
+  }
+  if (account->uid == 0) problems.push_back({fmt::format("{}: must not be uid 0", named(settings, id))});
+  return *account;
+}
+
+std::string own_host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0' ? name.data() : "localhost";
+}
+
+void check_spool_dir(const Settings& settings, std::vector<Problem>& problems) {
+  const auto& path = settings.text(Opt::spool_dir);
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    problems.push_back({fmt::format("{}: {}: {}", named(settings, Opt::spool_dir), path, std::strerror(errno))});
+  } else if (!S_ISDIR(status.st_mode)) {
+    problems.push_back({fmt::format("{}: {}: not a folder", named(settings, Opt::spool_dir), path)});
+  } else if (::access(path.c_str(), X_OK) != 0) {
+    problems.push_back({fmt::format("{}: {}: {}", named(settings, Opt::spool_dir), path, std::strerror(errno))});
+  }
+}
+
+/// Writes one block, so that a full disk or a read-only file system is told at start and not at the first update.
+void probe_writing(const Settings& settings, const std::string& path, std::vector<Problem>& problems) {
+  const std::string probe = fmt::format("{}/probe.{}", path, ::getpid());
+  base::UniqueFd fd{::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
+  int failed = fd.valid() ? 0 : errno;
+  if (fd.valid()) {
+    const std::array<char, 4096> block{};
+    if (::write(fd.get(), block.data(), block.size()) != static_cast<ssize_t>(block.size())) failed = errno != 0 ? errno : ENOSPC;
+    if (failed == 0 && ::fsync(fd.get()) != 0) failed = errno;
+    ::unlink(probe.c_str());
+  }
+  if (failed == 0) return;
+  const bool full = failed == ENOSPC || failed == EDQUOT;
+  problems.push_back({fmt::format("{}: {}: {}{}", named(settings, Opt::state_dir), path, std::strerror(failed),
+                                  full ? "; mail can be read, and removed as far as no room is needed; free some space" : "; it must be writable"),
+                      full});
+}
+
+void check_state_dir(const Settings& settings, std::vector<Problem>& problems) {
+  const auto& path = settings.text(Opt::state_dir);
+  if (::mkdir(path.c_str(), 0711) == 0) ::chmod(path.c_str(), 0711);
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    problems.push_back({fmt::format("{}: {}: {}; make the folder, or name another", named(settings, Opt::state_dir), path, std::strerror(errno))});
+    return;
+  }
+  if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 022U) != 0) {
+    problems.push_back({fmt::format("{}: {}: must be a folder of uid {} that nobody else can write (is of uid {}, mode {:04o})",
+                                    named(settings, Opt::state_dir), path, ::geteuid(), status.st_uid, status.st_mode & 07777U)});
+    return;
+  }
+  probe_writing(settings, path, problems);
+}
+
+void check_database(const Settings& settings, const Environment& environment, std::vector<Problem>& problems) {
+  const auto& path = settings.text(Opt::auth_db);
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) {
+    const char* hint = errno == ENOENT ? "; make it with: popauth -init" : "";
+    problems.push_back({fmt::format("{}: {}: {}{}", named(settings, Opt::auth_db), path, std::strerror(errno), hint)});
+    return;
+  }
+  const uid_t owner = environment.auth_user.uid;
+  if (!S_ISREG(status.st_mode)) {
+    problems.push_back({fmt::format("{}: {}: not a regular file", named(settings, Opt::auth_db), path)});
+  } else if (status.st_uid != owner) {
+    problems.push_back({fmt::format("{}: {}: must belong to uid {}, belongs to {}; chown it", named(settings, Opt::auth_db), path, owner, status.st_uid)});
+  } else if ((status.st_mode & 07777U) != 0600) {
+    problems.push_back({fmt::format("{}: POP authentication DB {} has wrong mode ({:04o}); chmod 600 it", named(settings, Opt::auth_db), path,
+                                    status.st_mode & 07777U)});
+  }
+  if (::access((path + ".key").c_str(), R_OK) != 0) {
+    problems.push_back({fmt::format("{}: {}.key: {}; APOP cannot be used without the key", named(settings, Opt::auth_db), path, std::strerror(errno)), true});
+  }
+}
+
+void check_mail_locks(const Settings& settings, std::vector<Problem>& problems) {
+  std::string_view rest = settings.text(Opt::mail_locks);
+  while (!rest.empty()) {
+    const auto word = rest.substr(0, rest.find(' '));
+    if (!word.empty() && word != "dotlock" && word != "fcntl" && word != "flock" && word != "none") {
+      problems.push_back({fmt::format("{}: \"{}\": want dotlock, fcntl, flock or none", named(settings, Opt::mail_locks), word)});
+    }
+    rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+  }
+}
+
+}  // namespace
+
+Environment look_up_environment(const Settings& settings, std::vector<Problem>& problems) {
+  Environment environment;
+  environment.root = ::geteuid() == 0;
+  environment.server_name = settings.text(Opt::server_name).empty() ? own_host_name() : settings.text(Opt::server_name);
+  if (environment.root) {
+    environment.session_user = look_up(settings, Opt::session_user, problems);
+    environment.auth_user = look_up(settings, Opt::auth_user, problems);
+    if (!settings.text(Opt::mail_user).empty()) environment.mail_user = look_up(settings, Opt::mail_user, problems);
+    return environment;
+  }
+  auto own = priv::find_account(::geteuid());
+  // A container may run us under a uid without a name.
+  if (!own) own = priv::Account{fmt::format("uid {}", ::geteuid()), ::geteuid(), ::getegid(), "/"};
+  environment.session_user = environment.auth_user = *own;
+  environment.mail_user = *own;
+  const auto& wanted = settings.text(Opt::mail_user);
+  if (!wanted.empty() && wanted != own->name) {
+    problems.push_back({fmt::format("{}: a server that is not started by root can only use its own user, {}", named(settings, Opt::mail_user), own->name)});
+  }
+  return environment;
+}
+
+void check_environment(const Settings& settings, const Environment& environment, std::vector<Problem>& problems) {
+  check_spool_dir(settings, problems);
+  check_state_dir(settings, problems);
+  check_database(settings, environment, problems);
+  check_mail_locks(settings, problems);
+  for (const auto& text : settings.list(Opt::listen)) {
+    if (auto parsed = parse_listen(text); !parsed) problems.push_back({fmt::format("{} = \"{}\": {}", named(settings, Opt::listen), text, parsed.error().message())});
+  }
+  for (const auto& feature : priv::missing_kernel_features()) {
+    problems.push_back({fmt::format("this kernel lacks {}; the server works with one wall less", feature), true});
+  }
+}
+
+}  // namespace qpop::monitor

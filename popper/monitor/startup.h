@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// What must be right before the server starts: users, folders, database. Every fault is named with its cause and a remedy.
+#pragma once
+
+#include <vector>
+
+#include "common/config/reader.h"
+#include "popper/monitor/monitor.h"
+
+namespace qpop::monitor {
+
+/// Looks up users and names. Faults are added to `problems`.
+[[nodiscard]] Environment look_up_environment(const config::Settings& settings, std::vector<config::Problem>& problems);
+
+/// Checks folders, database file and listen values; makes the state folder when it is missing. With a full disk the server still
+/// starts (mail can be deleted then), so that is a warning.
+void check_environment(const config::Settings& settings, const Environment& environment, std::vector<config::Problem>& problems);
+
+}  // namespace qpop::monitor

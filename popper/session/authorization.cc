@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+// AUTHORIZATION state: USER, PASS, APOP, CAPA, and the way from a good login to an open maildrop.
+// Runs as: popnet, without any right.
+// Source: RFC 1939 sections 4 and 7, RFC 2449, RFC 3206 (extended response codes).
+#include "common/base/secret.h"
+#include "common/base/text.h"
+#include "popper/session/dialogue.h"
+
+namespace qpop::session {
+
+namespace {
+
+constexpr int kMaxFailures = 3;
+constexpr int kMaxUnknown = 4;  // a client of another protocol does not get to try for long
+// A PAM module or a delayed refusal may take its time; longer than this something is broken.
+constexpr int kVerifyMs = 120'000;
+// Longer than the longest mail-lock-timeout; the maildrop process ends long before, and with it its channel.
+constexpr int kOpenMs = 900'000;
+
+}  // namespace
+
+void Dialogue::on_user(const pop3::Command& command) {
+  if (start_.clear_text_allowed == 0) {
+    return err("[AUTH] You must use TLS/SSL or stronger authentication such as APOP to connect to this server");
+  }
+  if (command.word_count == 0) return err("Too few arguments for the USER command.");
+  if (command.word_count > 1) return err("Too many arguments for the USER command.");
+  user_ = command.words[0];
+  has_user_ = true;
+  ok(fmt::format("Password required for {}.", user_));
+}
+
+void Dialogue::on_pass(const pop3::Command& command) {
+  if (!has_user_) return err("Send USER before PASS.");
+  ipc::VerifyPassword request;
+  request.user.set(user_);
+  request.password.set(command.argument);
+  const auto sent = authenticator_.send(request);
+  base::wipe(std::as_writable_bytes(std::span{&request, 1}));
+  client_.wipe_line();
+  conclude_login(sent);
+}
+
+void Dialogue::on_apop(const pop3::Command& command) {
+  if (stamp_.empty()) return err("APOP is not offered by this server.");
+  if (command.word_count < 2) return err("Too few arguments for the APOP command.");
+  if (command.word_count > 2) return err("Too many arguments for the APOP command.");
+  ipc::VerifyApop request;
+  user_ = command.words[0];
+  has_user_ = true;
+  request.user.set(user_);
+  const auto digest = command.words[1];
+  // A digest of another length cannot be right; it goes the way of any wrong one.
+  for (std::size_t i = 0; i < request.digest.size(); ++i) request.digest[i] = i < digest.size() && digest.size() == 32 ? digest[i] : '-';
+  conclude_login(authenticator_.send(request));
+}
+
+void Dialogue::conclude_login(const base::Status& sent) {
+  auto frame = sent ? authenticator_.receive(kVerifyMs) : base::Result<ipc::Frame>{sent.error()};
+  ipc::VerifyResult result;
+  if (!frame || !frame->read(result)) {
+    if (!frame) log::error("{}: authenticator: {}", who(), frame.error().message());
+    err("[SYS/TEMP] Authentication is not available, try again later");
+    return finish(End::failure);
+  }
+  switch (result.verdict) {
+    case ipc::Verdict::accepted:
+      return open_maildrop();
+    case ipc::Verdict::refused:
+      return login_failed();
+    case ipc::Verdict::temporary_failure:
+      // Not the client's fault: it must not ask its user for another password (RFC 3206 section 4).
+      return err("[SYS/TEMP] POP authentication DB not available, try again later");
+  }
+}
+
+void Dialogue::login_failed() {
+  // The same words for an unknown user, a wrong password and a disabled account.
+  err(fmt::format("[AUTH] Password supplied for \"{}\" is incorrect.", user_));
+  has_user_ = false;
+  if (++failures_ >= kMaxFailures) {
+    sign_off();
+    finish(End::refused);
+  }
+}
+
+void Dialogue::open_maildrop() {
+  for (;;) {
+    auto frame = monitor_.receive(kOpenMs);
+    ipc::MaildropChannel given;
+    ipc::LoginRefused refused;
+    ipc::EndSession end;
+    if (frame && frame->read(given) && frame->descriptors.size() == 1) {
+      return take_maildrop(ipc::Channel{std::move(frame->descriptors[0])});
+    }
+    if (frame && frame->read(refused)) {
+      if (refused.reason == ipc::Refusal::policy) return login_failed();
+      return refuse_login(ipc::MaildropFailure::temporary);
+    }
+    if (frame && frame->read(end)) return finish(End::shutdown);
+    return finish(End::failure);
+  }
+}
+
+void Dialogue::take_maildrop(const ipc::Channel& maildrop) {
+  auto frame = maildrop.receive(kOpenMs);
+  ipc::MaildropOpened opened;
+  ipc::MaildropFailed failed;
+  if (frame && frame->read(failed)) return refuse_login(failed.failure);
+  const bool whole = frame && frame->read(opened) && frame->descriptors.size() == (opened.has_spool != 0 ? 3U : 2U);
+  if (!whole) return refuse_login(ipc::MaildropFailure::temporary);
+  auto view = MaildropView::open(std::move(frame->descriptors[0]), std::move(frame->descriptors[1]),
+                                 opened.has_spool != 0 ? std::move(frame->descriptors[2]) : base::UniqueFd{});
+  // The maildrop process holds the session lock until it is gone; waiting for its end keeps a quick reconnect from meeting it.
+  (void)maildrop.receive(kOpenMs);
+  if (!view) {
+    log::error("{}: {}", who(), view.error().at("scan listing").message());
+    return refuse_login(ipc::MaildropFailure::temporary);
+  }
+  maildrop_.emplace(std::move(*view));
+  authenticator_.close();
+  state_ = State::transaction;
+  const auto count = maildrop_->count();
+  ok(fmt::format("{} has {} visible message{} (0 hidden) in {} octets.", user_, count, count == 1 ? "" : "s", maildrop_->left_octets()));
+}
+
+/// The password was right, the maildrop cannot be had: never an empty maildrop, always -ERR with the code that says whose fault it is.
+void Dialogue::refuse_login(ipc::MaildropFailure failure) {
+  switch (failure) {
+    case ipc::MaildropFailure::in_use:
+      err("[IN-USE] Maildrop lock busy!  Is another session active?");
+      break;
+    case ipc::MaildropFailure::permanent:
+      err("[SYS/PERM] The maildrop cannot be used; contact your administrator");
+      break;
+    case ipc::MaildropFailure::unreadable:
+      err("[SYS/PERM] Unable to process From lines (envelopes), change recognition modes or check for corrupted mail drop.");
+      break;
+    case ipc::MaildropFailure::temporary:
+    case ipc::MaildropFailure::changed:
+    case ipc::MaildropFailure::no_space:
+      err("[SYS/TEMP] The maildrop cannot be opened now, try again later");
+      break;
+  }
+  sign_off();
+  finish(End::failure);
+}
+
+void Dialogue::on_capa() {
+  std::string text = "+OK Capability list follows\r\nTOP\r\n";
+  const bool logged_in = state_ == State::transaction;
+  if (start_.clear_text_allowed != 0) text += "USER\r\n";
+  text += "UIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n";
+  if (start_.shy == 0 || logged_in) text += "IMPLEMENTATION Qpopper-version-" QPOP_VERSION "\r\n";
+  client_.put(text + ".\r\n");
+}
+
+void Dialogue::on_unknown(const pop3::Command& command) {
+  // What was sent is never echoed: an answer must not be usable as something else by another protocol.
+  if (command.verb == pop3::Verb::http) {
+    log::warning("{}: the client speaks HTTP; connection closed", who());
+    return finish(End::refused);
+  }
+  err("Unknown command.");
+  if (state_ == State::authorization && ++unknown_commands_ >= kMaxUnknown) {
+    log::warning("{}: {} unknown commands before login; connection closed", who(), unknown_commands_);
+    sign_off();
+    finish(End::refused);
+  }
+}
+
+}  // namespace qpop::session

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// The client's connection: command lines in, responses out through one buffer, so that an answer leaves in one write.
+//
+// Runs as: popnet, without any right.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/unique_fd.h"
+#include "common/pop3/command.h"
+
+namespace qpop::session {
+
+class Client {
+ public:
+  enum class Event : std::uint8_t {
+    line,      ///< line() holds a command
+    too_long,  ///< an over-long line was consumed
+    hopeless,  ///< an over-long line does not end
+    closed,    ///< end of file or error
+    timeout,   ///< deadline reached
+    monitor,   ///< the monitor has something to say
+  };
+
+  /// `wake_fd`: also waited for while the client is silent.
+  Client(base::UniqueFd socket, int wake_fd, std::int64_t write_timeout_ms, base::Clock& clock);
+
+  /// Next command. Buffered output is sent first when no further command is waiting (RFC 2449 section 6.6: answers to
+  /// pipelined commands may leave together). `deadline_ms` on the monotonic clock.
+  Event next(std::int64_t deadline_ms);
+  [[nodiscard]] std::string_view line() const { return reader_.line(); }
+  void wipe_line();
+
+  /// Queues text. Nothing happens after failed().
+  void put(std::string_view text);
+  /// Room for `size` octets at the end of the buffer; the buffer is flushed before when it is more than half full.
+  char* reserve(std::size_t size);
+  void commit(std::size_t size) { used_ += size; }
+  /// Sends what is queued. False when the client is gone or took nothing for the write timeout.
+  bool flush();
+  [[nodiscard]] bool failed() const { return failed_; }
+  [[nodiscard]] bool stalled() const { return stalled_; }
+
+  /// No more output; the peer sees the end of the connection behind all that was sent.
+  void shut();
+
+ private:
+  /// Waits for input; true when the socket is readable.
+  Event wait(std::int64_t deadline_ms);
+  [[nodiscard]] bool has_line_waiting() const;
+
+  base::UniqueFd socket_;
+  int wake_fd_;
+  std::int64_t write_timeout_ms_;
+  base::Clock& clock_;
+  pop3::LineReader reader_;
+  std::vector<char> input_;
+  std::size_t input_begin_ = 0;
+  std::size_t input_end_ = 0;
+  std::vector<char> output_;
+  std::size_t used_ = 0;
+  bool failed_ = false;
+  bool stalled_ = false;
+};
+
+}  // namespace qpop::session

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// State of one POP3 session and the handlers of its commands; the loop stands in session.cc.
+// Runs as: popnet, without any right.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/clock.h"
+#include "common/ipc/messages.h"
+#include "common/log/log.h"
+#include "common/pop3/command.h"
+#include "popper/session/client.h"
+#include "popper/session/maildrop_view.h"
+
+namespace qpop::session {
+
+/// RFC 1939 section 3; `done`: the connection is to be closed.
+enum class State : std::uint8_t { authorization, transaction, done };
+
+/// Why a session ended, for the log.
+enum class End : std::uint8_t { quit, closed, timeout, refused, shutdown, failure };
+
+class Dialogue {
+ public:
+  Dialogue(const ipc::StartSession& start, Client& client, ipc::Channel& monitor, ipc::Channel& authenticator, base::Clock& clock);
+
+  /// From greeting to the end. Returns why it ended.
+  End run();
+
+ private:
+  // session.cc: the loop
+  bool greet();
+  void handle_line();
+  void handle_event(Client::Event event);
+  void handle_monitor();
+  [[nodiscard]] std::int64_t deadline() const;
+  void finish(End why);
+
+  // replies.cc: answers and log lines
+  void ok(std::string_view text);
+  void err(std::string_view text);
+  void sign_off();
+  [[nodiscard]] std::string who() const;
+
+  // authorization.cc
+  void on_user(const pop3::Command& command);
+  void on_pass(const pop3::Command& command);
+  void on_apop(const pop3::Command& command);
+  void on_capa();
+  void on_unknown(const pop3::Command& command);
+  void conclude_login(const base::Status& sent);
+  void login_failed();
+  void open_maildrop();
+  void take_maildrop(const ipc::Channel& maildrop);
+  void refuse_login(ipc::MaildropFailure failure);
+
+  // transaction.cc
+  void dispatch_transaction(const pop3::Command& command);
+  void on_stat();
+  void on_list(const pop3::Command& command);
+  void on_uidl(const pop3::Command& command);
+  void on_retr(const pop3::Command& command);
+  void on_top(const pop3::Command& command);
+  void on_dele(const pop3::Command& command);
+  void on_rset();
+  void send_listing(bool unique_ids);
+  void send_message(std::uint32_t index, std::uint64_t body_lines, bool whole);
+  /// Index of the message that the first word names; answers -ERR and returns nothing when there is none.
+  std::optional<std::uint32_t> wanted_message(const pop3::Command& command);
+  void storage_error(const base::Error& error);
+
+  // update.cc
+  void on_quit();
+  void update();
+  [[nodiscard]] bool send_update(const ipc::Channel& maildrop);
+  void conclude_update(const ipc::Channel& maildrop);
+
+  const ipc::StartSession& start_;
+  Client& client_;
+  ipc::Channel& monitor_;
+  ipc::Channel& authenticator_;
+  base::Clock& clock_;
+  State state_ = State::authorization;
+  End end_ = End::quit;
+  std::int64_t opened_ms_;
+  std::int64_t last_command_ms_;
+  std::string stamp_;  ///< APOP; empty: not offered
+  std::string user_;   ///< as the client gave it
+  bool has_user_ = false;
+  int failures_ = 0;
+  int unknown_commands_ = 0;
+  std::optional<MaildropView> maildrop_;
+};
+
+}  // namespace qpop::session

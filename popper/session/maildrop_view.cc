@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// The maildrop as the session sees it.
+// Runs as: popnet, without any right.
+#include "popper/session/maildrop_view.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace qpop::session {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+
+std::int64_t nanoseconds(const timespec& time) { return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec; }
+
+base::Result<listing::SpoolIdentity> identify(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return Error::from_errno(errno, "fstat");
+  return listing::SpoolIdentity{status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size), nanoseconds(status.st_mtim),
+                                nanoseconds(status.st_ctim)};
+}
+
+/// Octets read, short only at the end of the file.
+base::Result<std::size_t> read_fully(int fd, std::span<char> out, std::uint64_t offset) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got = ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error::from_errno(errno, "pread");
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
+}
+
+base::Status check_hash(int fd, std::uint64_t offset, std::size_t size, std::uint64_t want, const char* what) {
+  std::array<char, listing::kTailSpan> bytes;
+  const auto got = read_fully(fd, std::span{bytes}.first(size), offset);
+  if (!got) return got.error();
+  if (*got != size || digest::xxh3_64({bytes.data(), size}) != want) return Error{ErrorKind::changed, what};
+  return {};
+}
+
+}  // namespace
+
+MaildropView::MaildropView(base::UniqueFd session_lock, base::UniqueFd listing, base::UniqueFd spool, listing::ListingReader reader)
+    : session_lock_(std::move(session_lock)),
+      listing_(std::move(listing)),
+      spool_(std::move(spool)),
+      reader_(reader),
+      trusted_(reader.header().spool),
+      deleted_((reader.count() + 7) / 8) {}
+
+base::Result<MaildropView> MaildropView::open(base::UniqueFd session_lock, base::UniqueFd listing, base::UniqueFd spool) {
+  auto reader = listing::ListingReader::open(listing.get());
+  if (!reader) return reader.error();
+  if (reader->count() > 0 && !spool.valid()) return Error{ErrorKind::malformed, "scan listing with messages but no spool"};
+  return MaildropView{std::move(session_lock), std::move(listing), std::move(spool), *reader};
+}
+
+base::Status MaildropView::mark_deleted(std::uint32_t index) {
+  const auto found = reader_.message(index);
+  if (!found) return found.error();
+  deleted_[index / 8] = static_cast<std::uint8_t>(deleted_[index / 8] | 1U << (index % 8));
+  ++deleted_count_;
+  deleted_octets_ += found->record.octets;
+  note_accessed(index);
+  return {};
+}
+
+void MaildropView::reset() {
+  std::ranges::fill(deleted_, std::uint8_t{0});
+  deleted_count_ = 0;
+  deleted_octets_ = 0;
+  last_accessed_ = 0;
+}
+
+/// The last octets that were scanned still stand where they stood; a rewrite that moved mail would have changed them.
+base::Status MaildropView::check_tail() const {
+  const auto& header = reader_.header();
+  const std::uint64_t span = std::min(listing::kTailSpan, header.end);
+  return check_hash(spool_.get(), header.end - span, static_cast<std::size_t>(span), header.tail_hash, "the end of the mail that was scanned differs");
+}
+
+base::Status MaildropView::check_unchanged(const listing::Message& message) {
+  const auto now = identify(spool_.get());
+  if (!now) return now.error();
+  if (*now != trusted_) {
+    // Somebody wrote. Mail that arrived behind our end is harmless; anything else is not.
+    if (now->size < reader_.header().end) return Error{ErrorKind::changed, "the spool is shorter than it was"};
+    if (auto tail = check_tail(); !tail) return tail;
+    trusted_ = *now;
+    written_since_scan_ = true;
+  }
+  if (!written_since_scan_) return {};
+  const auto span = static_cast<std::size_t>(std::min<std::uint64_t>(listing::kHeadSpan, message.unit_length));
+  return check_hash(spool_.get(), message.unit_offset, span, message.record.head_hash, "the beginning of the message differs");
+}
+
+base::Result<std::size_t> MaildropView::read(const listing::Message& message, std::uint64_t offset, std::span<char> out) {
+  if (offset >= message.content_length) return std::size_t{0};
+  const std::uint64_t left = message.content_length - offset;
+  const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left, out.size()));
+  // Read first, compare afterwards: what is in the buffer then is older than the comparison. When somebody wrote in between, the
+  // buffer may hold either state, so it is read again under the state that was found good.
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const auto before = trusted_;
+    const auto got = read_fully(spool_.get(), out.first(wanted), message.content_offset + offset);
+    if (!got) return got.error();
+    if (auto same = check_unchanged(message); !same) return same.error();
+    if (*got != wanted) return Error{ErrorKind::changed, "the spool is shorter than it was"};
+    if (before == trusted_) return wanted;
+  }
+  return Error{ErrorKind::changed, "the spool is being written to all the time"};
+}
+
+}  // namespace qpop::session

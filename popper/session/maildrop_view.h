@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// The maildrop as the session sees it: a read-only spool descriptor, its scan listing, and what is marked as deleted.
+//
+// The session never parses mail. Before any octet of a message is sent, the spool is compared with what was scanned; a spool that
+// another program rewrote is noticed and nothing of it is sent.
+// Runs as: popnet, without any right.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/base/unique_fd.h"
+#include "common/listing/listing.h"
+
+namespace qpop::session {
+
+class MaildropView {
+ public:
+  /// Takes the descriptors that the maildrop role sent. `spool` may be invalid when there is no mail.
+  /// Errors: malformed, io.
+  static base::Result<MaildropView> open(base::UniqueFd session_lock, base::UniqueFd listing, base::UniqueFd spool);
+
+  [[nodiscard]] std::uint32_t count() const { return reader_.count(); }
+  [[nodiscard]] std::uint32_t left_count() const { return count() - deleted_count_; }
+  [[nodiscard]] std::uint64_t left_octets() const { return reader_.header().total_octets - deleted_octets_; }
+  [[nodiscard]] std::uint32_t deleted_count() const { return deleted_count_; }
+  [[nodiscard]] std::uint64_t deleted_octets() const { return deleted_octets_; }
+  [[nodiscard]] std::uint32_t last_accessed() const { return last_accessed_; }
+
+  /// `index` counts from 0 in all functions.
+  [[nodiscard]] bool is_deleted(std::uint32_t index) const { return (deleted_[index / 8] >> (index % 8) & 1U) != 0; }
+  /// Errors: malformed, io.
+  base::Status mark_deleted(std::uint32_t index);
+  void note_accessed(std::uint32_t index) { last_accessed_ = std::max(last_accessed_, index + 1); }
+  void reset();
+
+  [[nodiscard]] base::Result<listing::Message> message(std::uint32_t index) const { return reader_.message(index); }
+  [[nodiscard]] base::Status records(std::uint32_t first, std::span<listing::Record> out) const { return reader_.records(first, out); }
+
+  /// Reads content octets of `message` from `offset` (on-disk, from the start of the content) and makes sure afterwards that they
+  /// are those that were scanned. Returns octets read, 0 at the end of the content. Errors: changed, io.
+  base::Result<std::size_t> read(const listing::Message& message, std::uint64_t offset, std::span<char> out);
+
+  [[nodiscard]] int session_lock() const { return session_lock_.get(); }
+  [[nodiscard]] const digest::Digest16& records_hash() const { return reader_.header().records_hash; }
+  [[nodiscard]] const std::vector<std::uint8_t>& deleted_bits() const { return deleted_; }
+
+ private:
+  MaildropView(base::UniqueFd session_lock, base::UniqueFd listing, base::UniqueFd spool, listing::ListingReader reader);
+  [[nodiscard]] base::Status check_unchanged(const listing::Message& message);
+  [[nodiscard]] base::Status check_tail() const;
+
+  base::UniqueFd session_lock_;
+  base::UniqueFd listing_;
+  base::UniqueFd spool_;
+  listing::ListingReader reader_;
+  listing::SpoolIdentity trusted_;  ///< the spool as it was when it was last found to hold what was scanned
+  bool written_since_scan_ = false;
+  std::vector<std::uint8_t> deleted_;
+  std::uint32_t deleted_count_ = 0;
+  std::uint64_t deleted_octets_ = 0;
+  std::uint32_t last_accessed_ = 0;
+};
+
+}  // namespace qpop::session

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// QUIT and the UPDATE state: hands the messages marked as deleted to a maildrop process and passes its answer on.
+// Runs as: popnet, without any right.
+// Source: RFC 1939 section 6.
+#include <algorithm>
+
+#include "popper/session/dialogue.h"
+
+namespace qpop::session {
+
+namespace {
+// The maildrop process gives up long before; a death closes its channel at once.
+constexpr int kUpdateMs = 900'000;
+}  // namespace
+
+void Dialogue::on_quit() {
+  if (state_ == State::transaction && maildrop_->deleted_count() > 0) {
+    update();
+  } else {
+    if (state_ == State::authorization && has_user_) {
+      log::warning("Possible probe of account {} from host {} ({})", user_, start_.client.view(), start_.client.view());
+    }
+    sign_off();
+  }
+  if (state_ != State::done) finish(End::quit);
+}
+
+void Dialogue::update() {
+  ipc::RequestUpdate request;
+  request.deleted = maildrop_->deleted_count();
+  const auto sent = monitor_.send(request);
+  auto frame = sent ? monitor_.receive(kUpdateMs) : base::Result<ipc::Frame>{sent.error()};
+  ipc::UpdateChannel given;
+  if (frame && frame->read(given) && frame->descriptors.size() == 1) {
+    const ipc::Channel maildrop{std::move(frame->descriptors[0])};
+    if (send_update(maildrop)) return conclude_update(maildrop);
+  }
+  err("[SYS/TEMP] The update could not be started; no message was removed");
+  finish(End::failure);
+}
+
+bool Dialogue::send_update(const ipc::Channel& maildrop) {
+  ipc::UpdateBegin begin;
+  begin.records_hash = maildrop_->records_hash();
+  begin.count = maildrop_->count();
+  const std::array<int, 1> lock{maildrop_->session_lock()};
+  if (!maildrop.send(begin, lock)) return false;
+  const auto& bits = maildrop_->deleted_bits();
+  for (std::size_t at = 0; at < bits.size(); at += ipc::UpdatePart::kBytes) {
+    ipc::UpdatePart part;
+    part.number = static_cast<std::uint32_t>(at / ipc::UpdatePart::kBytes);
+    const auto size = std::min(ipc::UpdatePart::kBytes, bits.size() - at);
+    std::copy_n(bits.begin() + static_cast<std::ptrdiff_t>(at), size, part.bits.begin());
+    if (!maildrop.send(part)) return false;
+  }
+  return true;
+}
+
+void Dialogue::conclude_update(const ipc::Channel& maildrop) {
+  auto frame = maildrop.receive(kUpdateMs);
+  ipc::UpdateDone done;
+  ipc::MaildropFailed failed;
+  // The lock goes before the answer, so that a client that reconnects at once does not find its own last session.
+  ipc::SessionReport report;
+  report.deleted = maildrop_->deleted_count();
+  report.deleted_octets = maildrop_->deleted_octets();
+  report.left = maildrop_->left_count();
+  report.left_octets = maildrop_->left_octets();
+  (void)maildrop.receive(kUpdateMs);
+  maildrop_.reset();
+  if (frame && frame->read(done)) {
+    (void)monitor_.send(report, {}, false);
+    return sign_off();
+  }
+  if (!frame || !frame->read(failed)) {
+    err("[SYS/TEMP] The update was interrupted; it will be completed or taken back when you connect again");
+  } else if (failed.failure == ipc::MaildropFailure::changed) {
+    err("[SYS/TEMP] The maildrop was changed by another program; no message was removed");
+  } else if (failed.failure == ipc::MaildropFailure::no_space) {
+    err("[SYS/TEMP] No room on disk for the update; no message was removed");
+  } else {
+    err("[SYS/TEMP] The update failed; some deleted messages were not removed");
+  }
+  finish(End::failure);
+}
+
+}  // namespace qpop::session

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// The configuration grammar, the command line, and the texts that are made from the table.
+#include <unistd.h>
+
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cstdio>
+#include <fstream>
+#include <ostream>
+
+#include "common/config/command_line.h"
+#include "common/config/generate.h"
+#include "common/config/reader.h"
+
+namespace {
+
+using namespace qpop::config;
+
+/// A file name of this process, in the current folder of the test.
+std::string temporary_name() { return "config_test." + std::to_string(::getpid()); }
+
+struct LineCase {
+  std::string_view name, text;
+  std::string_view problem;  ///< part of the message; empty: the line is right
+};
+std::ostream& operator<<(std::ostream& out, const LineCase& c) { return out << c.name; }
+constexpr std::array kLines{
+    LineCase{"boolean without value", "set shy\n", ""},
+    LineCase{"reset", "reset shy\n", ""},
+    LineCase{"last line without newline", "set timeout = 300", ""},
+    LineCase{"no blanks around =", "set timeout=300\n", ""},
+    LineCase{"carriage return", "set timeout = 300\r\n", ""},
+    LineCase{"comment behind value", "set timeout = 300 # five minutes\n", ""},
+    LineCase{"hexadecimal", "set timeout = 0x12c\n", ""},
+    LineCase{"octal", "set timeout = 0454\n", ""},
+    LineCase{"minutes", "set timeout = 5m\n", ""},
+    LineCase{"case of names and words", "SET Clear-Text-Password = TLS\n", ""},
+    LineCase{"ssl is tls", "set clear-text-password = ssl\n", ""},
+    LineCase{"quoted with blank", "set spool-dir = \"/a b\"\n", ""},
+    LineCase{"quote in quote", "set spool-dir = 'a\\'b'\n", ""},
+    LineCase{"hash inside a value", "set spool-dir = /a#b\n", ""},
+    LineCase{"unknown unit", "set timeout = \"5 minuts\"\n", "unit not known; use s, m or h"},
+    LineCase{"not a number", "set timeout = x\n", "want a number of seconds"},
+    LineCase{"number with rest", "set max-sessions = 5x\n", "want a number"},
+    LineCase{"negative", "set max-sessions = -5\n", "want a number"},
+    LineCase{"out of bounds", "set timeout = 5\n", "out of bounds; least 30, most 86400"},
+    LineCase{"huge", "set timeout = 99999999999999999999\n", "want a number"},
+    LineCase{"overflow by unit", "set timeout = 9223372036854775807h\n", "out of bounds"},
+    LineCase{"wrong word", "set clear-text-password = maybe\n", "want one of: default, never, always, local, tls"},
+    LineCase{"wrong boolean", "set shy = yes\n", "want true or false"},
+    LineCase{"no verb", "timeout = 3\n", "expected \"set\" or \"reset\""},
+    LineCase{"unknown option near another", "set tmeout = 300\n", "unknown option \"tmeout\"; is timeout meant?"},
+    LineCase{"unknown option", "set xyzzy = 300\n", "unknown option \"xyzzy\"; see"},
+    LineCase{"no value", "set timeout =\n", "no value behind ="},
+    LineCase{"missing value", "set timeout\n", "needs a value"},
+    LineCase{"reset of a number", "reset timeout\n", "only a true-or-false option can be reset"},
+    LineCase{"two values", "set timeout = 300 400\n", "expected comment or end of line"},
+    LineCase{"open quote", "set spool-dir = \"/a\n", "closing quote missing"},
+    LineCase{"control characters", "set spool-dir = /a\x01\n", "control characters"},
+    LineCase{"missing include", "set config-file = /nonexistent/x\n", "open configuration file /nonexistent/x: No such file"},
+    LineCase{"obsolete", "set server-mode = true\n", "server-mode is obsolete"},
+};
+BOOST_DATA_TEST_CASE(accepts_or_names_the_fault, boost::unit_test::data::make(kLines), c) {
+  Settings settings;
+  const auto problems = read_text(c.text, "qpopper.config", settings);
+  if (c.problem.empty()) {
+    BOOST_TEST(problems.empty(), (problems.empty() ? "" : problems[0].text));
+  } else {
+    BOOST_REQUIRE(problems.size() == 1U);
+    BOOST_TEST(problems[0].text.find(c.problem) != std::string::npos, problems[0].text);
+    BOOST_TEST(problems[0].text.starts_with("qpopper.config line 1"), problems[0].text);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(reads_values_as_meant) {
+  Settings settings;
+  const auto problems = read_text("set timeout = 5m\nset spool-dir = 'a\\'b'\nset listen = 110\nset listen = [::1]:995\nset shy\n", "f", settings);
+  BOOST_TEST(problems.empty());
+  BOOST_TEST(settings.number(Opt::timeout) == 300);
+  BOOST_TEST(settings.text(Opt::spool_dir) == "a'b");
+  BOOST_TEST(settings.list(Opt::listen).size() == 2U);
+  BOOST_TEST(settings.boolean(Opt::shy));
+  BOOST_TEST(settings.source(Opt::shy) == "f line 5");
+  BOOST_TEST(settings.number(Opt::block_uid) == 10);
+}
+
+BOOST_AUTO_TEST_CASE(collects_every_fault_and_keeps_the_good_lines) {
+  Settings settings;
+  const auto problems = read_text("set timeout = x\nset shy\nbogus\nset nonsense = 1\n", "f", settings);
+  BOOST_TEST(problems.size() == 3U);
+  BOOST_TEST(settings.boolean(Opt::shy));
+  BOOST_TEST(settings.number(Opt::timeout) == 600);
+  BOOST_TEST(has_errors(problems));
+}
+
+BOOST_AUTO_TEST_CASE(files_that_include_themselves_end_with_an_error) {
+  const std::string path = temporary_name();
+  std::ofstream{path} << "set config-file = " << path << "\n";
+  Settings settings;
+  const auto problems = read_file(path, settings);
+  std::remove(path.c_str());
+  BOOST_REQUIRE(problems.size() == 1U);
+  BOOST_TEST(problems[0].text.find("nested more than 100 deep") != std::string::npos, problems[0].text);
+}
+
+BOOST_AUTO_TEST_CASE(command_line_counts_from_left_to_right) {
+  const std::string path = temporary_name();
+  std::ofstream{path} << "set timeout = 100\nset shy\n";
+  const auto later = read_command_line({"-T", "50", "-f", path});
+  BOOST_TEST(later.settings.number(Opt::timeout) == 100);
+  const auto earlier = read_command_line({"-f", path, "-T", "50", "--shy=false"});
+  BOOST_TEST(earlier.settings.number(Opt::timeout) == 50);
+  BOOST_TEST(!earlier.settings.boolean(Opt::shy));
+  std::remove(path.c_str());
+}
+
+BOOST_AUTO_TEST_CASE(letters_of_the_original_work) {
+  const auto line = read_command_line({"-s", "-S", "-T", "120", "-p", "4", "-y", "local3", "127.0.0.1:8110"});
+  BOOST_TEST(!has_errors(line.problems));
+  BOOST_TEST(line.settings.boolean(Opt::statistics));
+  BOOST_TEST(line.settings.text(Opt::clear_text_password) == "tls");
+  BOOST_TEST(line.settings.text(Opt::log_facility) == "local3");
+  BOOST_TEST(line.settings.list(Opt::listen).at(0) == "127.0.0.1:8110");
+  BOOST_TEST(line.has_addresses);
+  BOOST_TEST(has_errors(read_command_line({"-Z"}).problems));
+  BOOST_TEST(has_errors(read_command_line({"--timeout"}).problems));
+  BOOST_TEST(has_errors(read_command_line({"-p", "9"}).problems));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_printed_reads_back_the_same) {
+  Settings first;
+  BOOST_TEST(read_text("set timeout = 5m\nset listen = 110\nset listen = 995\nset spool-dir = \"/a b\"\nset server-name = \"\"\n", "f", first).empty());
+  Settings second;
+  BOOST_TEST(read_text(effective_text(first), "printed", second).empty());
+  for (const Option& row : kOptions) BOOST_TEST(first.list(row.id) == second.list(row.id), row.name);
+}
+
+BOOST_AUTO_TEST_CASE(sample_holds_every_option_and_changes_nothing) {
+  const auto sample = sample_text();
+  Settings untouched;
+  BOOST_TEST(read_text(sample, "sample", untouched).empty());
+  std::string active;
+  for (std::size_t at = 0; at < sample.size();) {
+    const auto end = sample.find('\n', at);
+    auto line = sample.substr(at, end - at);
+    if (line.starts_with("# set ")) active += line.substr(2) + "\n";
+    at = end + 1;
+  }
+  Settings settings;
+  const auto problems = read_text(active, "sample", settings);
+  for (const auto& problem : problems) BOOST_TEST((problem.text.find("open configuration") != std::string::npos), problem.text);
+  for (const Option& row : kOptions) {
+    if (!row.obsolete) BOOST_TEST(sample.find("\n# set " + std::string{row.name} + " = ") != std::string::npos, row.name);
+    BOOST_TEST(manual_text().find(".It Cm " + std::string{row.name} + "\n") != std::string::npos, row.name);
+    if (row.id != Opt::config_file) BOOST_TEST(help_text().find("--" + std::string{row.name}) != std::string::npos, row.name);
+  }
+}
+
+}  // namespace
