@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+// The database of APOP and POP secrets over db::Environment.
+#include "common/authdb/database.h"
+
+#include <fmt/format.h>
+
+#include "common/authdb/file_rules.h"
+#include "common/authdb/record.h"
+#include "common/authdb/user_name.h"
+
+namespace qpop::authdb {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::string_view kWhat = "POP authentication DB";
+
+Status check_files(const std::string& path, uid_t owner) {
+  if (auto ok = check_file(path, {.what = kWhat, .owner = owner}); !ok) {
+    if (ok.error().kind() != ErrorKind::not_found) return ok;
+    return Error{ErrorKind::not_found, fmt::format("{} {} does not exist; create it: popauth -init", kWhat, path)};
+  }
+  const auto lock = path + "-lock";
+  if (auto ok = check_file(lock, {.what = "POP authentication lock file", .owner = owner}); !ok) {
+    if (ok.error().kind() != ErrorKind::not_found) return ok;
+    // Not made on the fly: in /etc the uid `pop` has no right to, and a lock file that others do not share protects nothing.
+    return Error{ErrorKind::unsafe, fmt::format("{} {} has no lock file; create it: install -m 600 -o {} /dev/null {}", kWhat, path, owner, lock)};
+  }
+  return {};
+}
+
+Result<Meta> load_meta(db::Environment& environment) {
+  Result<Meta> meta = Error{ErrorKind::malformed, "is no POP authentication DB: it has no meta record"};
+  auto ok = environment.read([&](const db::Reader& reader) -> Status {
+    auto value = reader.get(kMetaKey);
+    if (!value) return value.error();
+    if (*value) meta = decode_meta(**value);
+    return {};
+  });
+  if (!ok) return ok.error();
+  return meta;
+}
+
+Result<std::optional<Account>> decode(std::string_view name, const std::optional<std::string_view>& value) {
+  if (!value) return std::optional<Account>{};
+  auto account = decode_account(name, *value);
+  if (!account) return account.error().at("account", name);
+  return std::optional<Account>{std::move(*account)};
+}
+
+}  // namespace
+
+Result<Database> Database::open(const std::string& path, uid_t owner, Access access) {
+  if (auto ok = check_files(path, owner); !ok) return ok.error();
+  if (is_empty_file(path)) {
+    return Error{ErrorKind::malformed, fmt::format("{} {} is empty; initialise it: popauth -init", kWhat, path)};
+  }
+  auto environment = db::Environment::open(path, access == Access::read_only);
+  if (!environment) return environment.error().at(kWhat, path);
+  auto meta = load_meta(*environment);
+  if (!meta) return meta.error().at(kWhat, path);
+  return Database{std::move(*environment), *meta, path};
+}
+
+Result<std::optional<Account>> Database::find(std::string_view name) {
+  if (!is_acceptable_user_name(name)) return std::optional<Account>{};
+  Result<std::optional<Account>> found{std::optional<Account>{}};
+  auto ok = environment_.read([&](const db::Reader& reader) -> Status {
+    auto value = reader.get(name);
+    if (!value) return value.error();
+    found = decode(name, *value);
+    return {};
+  });
+  if (!ok) return ok.error().at(kWhat, path_);
+  if (!found) return found.error().at(kWhat, path_);
+  return found;
+}
+
+Status Database::update(std::string_view name, const Edit& edit) {
+  if (!is_acceptable_user_name(name)) return Error{ErrorKind::denied, "not an acceptable user name"};
+  auto ok = environment_.write([&](db::Writer& writer) -> Status {
+    auto value = writer.get(name);
+    if (!value) return value.error();
+    auto account = edit(decode(name, *value));
+    if (!account) return account.error();
+    return writer.put(name, encode_account(name, *account));
+  });
+  if (!ok) return ok.error().at(kWhat, path_);
+  return {};
+}
+
+Result<bool> Database::remove(std::string_view name) {
+  if (!is_acceptable_user_name(name)) return false;
+  bool existed = false;
+  auto ok = environment_.write([&](db::Writer& writer) -> Status {
+    auto removed = writer.remove(name);
+    if (!removed) return removed.error();
+    existed = *removed;
+    return {};
+  });
+  if (!ok) return ok.error().at(kWhat, path_);
+  return existed;
+}
+
+Status Database::list(const std::function<bool(std::string_view, const Result<Account>&)>& visit) {
+  auto ok = environment_.read([&](const db::Reader& reader) {
+    return reader.walk([&](std::string_view name, std::string_view value) {
+      return !is_acceptable_user_name(name) || visit(name, decode_account(name, value));
+    });
+  });
+  if (!ok) return ok.error().at(kWhat, path_);
+  return {};
+}
+
+Result<std::uint64_t> Database::count() {
+  std::uint64_t records = 0;
+  auto ok = environment_.read([&](const db::Reader& reader) -> Status {
+    auto all = reader.count();
+    if (!all) return all.error();
+    records = *all;
+    return {};
+  });
+  if (!ok) return ok.error().at(kWhat, path_);
+  return records > 0 ? records - 1 : 0;  // the meta record
+}
+
+}  // namespace qpop::authdb

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// Records of the database as octets: fixed fields, little-endian, checksum last.
+#include "common/authdb/record.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+namespace qpop::authdb {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+
+constexpr std::uint8_t kFlagDisabled = 1;
+constexpr std::size_t kChecksumOctets = 8;
+constexpr std::size_t kAccountHead = 104;
+constexpr std::size_t kMetaOctets = 80 + kChecksumOctets;
+
+class Encoder {
+ public:
+  template <class T>
+  void number(T value) {
+    for (std::size_t i = 0; i < sizeof value; ++i) out_ += static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i));
+  }
+  void octets(std::string_view bytes) { out_ += bytes; }
+  /// Appends the checksum, which covers the key as well: a value found under another name is damage.
+  std::string finish(std::string_view key) && {
+    number(digest::xxh3_64(out_, digest::xxh3_64(key)));
+    return std::move(out_);
+  }
+
+ private:
+  std::string out_;
+};
+
+/// Reads fields one after another; the caller has checked the total length, reading past the end gives zeros all the same.
+class Decoder {
+ public:
+  explicit Decoder(std::string_view bytes) : rest_(bytes) {}
+  template <class T>
+  T number() {
+    std::uint64_t value = 0;
+    const auto field = take(sizeof(T));
+    for (std::size_t i = 0; i < field.size(); ++i) value |= std::uint64_t{static_cast<unsigned char>(field[i])} << (8 * i);
+    return static_cast<T>(value);
+  }
+  template <std::size_t N>
+  void octets(std::array<std::byte, N>& out) {
+    const auto field = take(N);
+    std::memcpy(out.data(), field.data(), field.size());
+  }
+  std::string_view rest() const { return rest_; }
+
+ private:
+  std::string_view take(std::size_t size) {
+    const auto field = rest_.substr(0, size);
+    rest_.remove_prefix(field.size());
+    return field;
+  }
+  std::string_view rest_;
+};
+
+Error damaged(std::string_view what) { return Error{ErrorKind::malformed, fmt::format("the record is damaged: {}", what)}; }
+
+/// Version, length and checksum of any record; the body without its checksum.
+Result<std::string_view> open_envelope(std::string_view key, std::string_view value, std::size_t least) {
+  if (value.empty()) return damaged("empty");
+  const auto version = static_cast<unsigned char>(value.front());
+  if (version == 0) return damaged("version 0");
+  if (version > kRecordVersion) {
+    return Error{ErrorKind::unsupported, fmt::format("the record has version {}, newer than this program", version)};
+  }
+  if (value.size() < least) return damaged("too short");
+  const auto body = value.substr(0, value.size() - kChecksumOctets);
+  Decoder checksum{value.substr(body.size())};
+  if (checksum.number<std::uint64_t>() != digest::xxh3_64(body, digest::xxh3_64(key))) return damaged("checksum");
+  return body;
+}
+
+bool is_possible(std::uint32_t iterations) { return iterations >= kMinIterations && iterations <= kMaxIterations; }
+
+}  // namespace
+
+std::string encode_account(std::string_view name, const Account& account) {
+  Encoder out;
+  out.number(kRecordVersion);
+  out.number<std::uint8_t>(account.disabled ? kFlagDisabled : 0);
+  out.number(static_cast<std::uint16_t>(account.sealed_apop.size()));
+  out.number(account.scram.iterations);
+  out.octets(digest::view_of(account.scram.salt));
+  out.octets(digest::view_of(account.scram.stored_key));
+  out.octets(digest::view_of(account.scram.server_key));
+  out.number(account.created);
+  out.number(account.changed);
+  out.octets(account.sealed_apop);
+  return std::move(out).finish(name);
+}
+
+Result<Account> decode_account(std::string_view name, std::string_view value) {
+  auto body = open_envelope(name, value, kAccountHead + kChecksumOctets);
+  if (!body) return body.error();
+  Decoder in{*body};
+  Account account;
+  (void)in.number<std::uint8_t>();  // version
+  const auto flags = in.number<std::uint8_t>();
+  const auto sealed_octets = in.number<std::uint16_t>();
+  account.scram.iterations = in.number<std::uint32_t>();
+  in.octets(account.scram.salt);
+  in.octets(account.scram.stored_key);
+  in.octets(account.scram.server_key);
+  account.created = in.number<std::int64_t>();
+  account.changed = in.number<std::int64_t>();
+  if ((flags & ~kFlagDisabled) != 0) return damaged("unknown flag");
+  if (!is_possible(account.scram.iterations)) return damaged("iterations");
+  if (in.rest().size() != sealed_octets || (sealed_octets != 0 && sealed_octets != digest::kSealedOctets)) {
+    return damaged("length of the APOP secret");
+  }
+  account.disabled = (flags & kFlagDisabled) != 0;
+  account.sealed_apop = in.rest();
+  return account;
+}
+
+std::string encode_meta(const Meta& meta) {
+  Encoder out;
+  out.number(kRecordVersion);
+  out.number<std::uint8_t>(0);
+  out.number<std::uint16_t>(0);
+  out.number(meta.iterations);
+  out.octets(digest::view_of(meta.public_key));
+  out.octets(digest::view_of(meta.server_key));
+  out.number(meta.created);
+  return std::move(out).finish(kMetaKey);
+}
+
+Result<Meta> decode_meta(std::string_view value) {
+  auto body = open_envelope(kMetaKey, value, kMetaOctets);
+  if (!body) return body.error();
+  if (value.size() != kMetaOctets) return damaged("length");
+  Decoder in{*body};
+  Meta meta;
+  const auto head = in.number<std::uint32_t>();
+  meta.iterations = in.number<std::uint32_t>();
+  in.octets(meta.public_key);
+  in.octets(meta.server_key);
+  meta.created = in.number<std::int64_t>();
+  if (head != kRecordVersion) return damaged("unknown flag");
+  if (!is_possible(meta.iterations)) return damaged("iterations");
+  return meta;
+}
+
+}  // namespace qpop::authdb
