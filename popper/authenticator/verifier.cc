@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// Checks of passwords and APOP digests. Runs as: pop, or the starting user.
+#include "popper/authenticator/verifier.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "common/authdb/key_file.h"
+#include "common/authdb/user_name.h"
+#include "common/digest/digest.h"
+
+namespace qpop::authenticator {
+
+using authdb::Account;
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using base::Secret;
+using base::Status;
+
+namespace {
+
+/// The name under which the dummy secret is sealed; no account can have it.
+constexpr std::string_view kDummyName = ".dummy";
+
+Verdict cannot(const Error& error) {
+  const bool missing = error.kind() == ErrorKind::not_found;
+  return {Outcome::temporary_failure, missing ? Reason::no_database : Reason::database, error.message()};
+}
+
+Verdict refused(Reason reason) { return {Outcome::refused, reason, {}}; }
+
+}  // namespace
+
+std::string_view words(Reason reason) {
+  switch (reason) {
+    case Reason::none:
+      return "accepted";
+    case Reason::unacceptable_name:
+      return "not an acceptable user name";
+    case Reason::unknown_user:
+      return "no such account in the POP authentication DB";
+    case Reason::disabled:
+      return "account disabled";
+    case Reason::wrong_password:
+      return "wrong password";
+    case Reason::no_apop_secret:
+      return "account has no APOP secret";
+    case Reason::no_database:
+      return "no POP authentication DB";
+    case Reason::database:
+      return "POP authentication DB not available";
+    case Reason::no_key:
+      return "no key for the APOP secrets";
+  }
+  return "";
+}
+
+Status Verifier::load_key(int fd) {
+  auto key = authdb::read_key(fd);
+  if (!key) return key.error();
+  key_ = std::move(*key);
+  return {};
+}
+
+Result<authdb::Database*> Verifier::database() {
+  struct stat status {};
+  const bool there = ::lstat(path_.c_str(), &status) == 0;
+  const db::FileIdentity now{status.st_dev, status.st_ino};
+  if (database_ && (!there || database_->identity() != now)) database_.reset();
+  if (!database_) {
+    auto opened = authdb::Database::open(path_, owner_, authdb::Access::read_only);
+    if (!opened) return opened.error();
+    database_.emplace(std::move(*opened));
+    dummy_sealed_.clear();
+  }
+  return &*database_;
+}
+
+Result<std::optional<Account>> Verifier::look_up(std::string_view user) {
+  auto database = this->database();
+  if (!database) return database.error();
+  auto found = (*database)->find(user);
+  // Whatever is wrong may be mended by opening it again: grown too often, shrunk, replaced in place.
+  if (!found && found.error().kind() != ErrorKind::malformed) database_.reset();
+  return found;
+}
+
+Verdict Verifier::check_password(std::string_view user, const Secret& password) {
+  const auto account = look_up(user);
+  if (!account) return cannot(account.error());
+  const auto verifier = *account ? (*account)->scram : authdb::dummy_scram(database_->meta(), user);
+  const bool right = authdb::matches(verifier, password);
+  if (!*account) return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
+  if ((*account)->disabled) return refused(Reason::disabled);
+  if (!right) return refused(Reason::wrong_password);
+  return {Outcome::accepted, Reason::none, {}};
+}
+
+Status Verifier::prepare_dummy(const authdb::Meta& meta) {
+  if (key_.empty()) return Error{ErrorKind::not_found, "no key was handed over"};
+  auto mine = digest::public_key_of(key_);
+  if (!mine) return mine.error();
+  if (*mine != meta.public_key) {
+    return Error{ErrorKind::changed, "the key file " + authdb::key_path_of(path_) + " does not belong to this database; restart the server, "
+                                     "or restore the key file together with its database"};
+  }
+  if (!dummy_sealed_.empty()) return {};
+  auto sealed = authdb::seal_apop(meta, kDummyName, Secret{"not a secret"});
+  if (!sealed) return sealed.error();
+  dummy_sealed_ = std::move(*sealed);
+  return {};
+}
+
+Verdict Verifier::check_apop(std::string_view user, std::string_view stamp, std::string_view digest) {
+  const auto account = look_up(user);
+  if (!account) return cannot(account.error());
+  if (auto ok = prepare_dummy(database_->meta()); !ok) return {Outcome::temporary_failure, Reason::no_key, ok.error().message()};
+  const bool has_secret = *account && !(*account)->sealed_apop.empty();
+  const auto secret = authdb::open_apop(key_, has_secret ? user : kDummyName, has_secret ? (*account)->sealed_apop : dummy_sealed_);
+  if (!secret) return {Outcome::temporary_failure, Reason::database, secret.error().at("APOP secret").message()};
+  const bool right = base::equal_constant_time(digest::md5_hex(stamp, secret->view()), digest);
+  if (!*account) return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
+  if ((*account)->disabled) return refused(Reason::disabled);
+  if (!has_secret) return refused(Reason::no_apop_secret);
+  if (!right) return refused(Reason::wrong_password);
+  return {Outcome::accepted, Reason::none, {}};
+}
+
+Result<bool> Verifier::has_apop(std::string_view user) {
+  const auto account = look_up(user);
+  if (!account) return account.error();
+  return *account && !(*account)->sealed_apop.empty();
+}
+
+Result<bool> Verifier::has_any_account() {
+  auto database = this->database();
+  if (!database) return database.error();
+  auto count = (*database)->count();
+  if (!count) return count.error();
+  return *count > 0;
+}
+
+}  // namespace qpop::authenticator
