@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// popauth: manages the database of APOP and POP secrets.
+// Runs as: pop (set-uid) with the real uid of any user, or root, or the owner of a private database. Source: popauth(8).
+#include <cstdio>
+#include <exception>
+
+#include "popauth/audit.h"
+#include "popauth/command_line.h"
+#include "popauth/identity.h"
+#include "popauth/messages.h"
+#include "popauth/safe_start.h"
+#include "popauth/verbs.h"
+
+#if QPOP_SANITIZED
+// A process that may not be dumped cannot be searched for leaks.
+extern "C" const char* __asan_default_options();
+extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
+#endif
+
+namespace {
+
+using namespace qpop::popauth;
+
+ExitCode run_on_database(const Identity& identity, Command& command) {
+  const auto path = database_path(identity, command);
+  if (!path) return fail(path.error());
+  open_audit();
+  if (command.ignored_trace) say("Warning: -debug and -trace are ignored; see the system log");
+  switch (command.verb) {
+    case Verb::set:
+      return set_password(identity, command, *path);
+    case Verb::remove:
+      return remove_account(identity, command, *path);
+    case Verb::list:
+      return list_accounts(identity, command, *path);
+    case Verb::init:
+      return initialise(identity, command, *path);
+    case Verb::help:
+    case Verb::version:
+      break;
+  }
+  return ExitCode::failed;
+}
+
+ExitCode run(int argc, char** argv) {
+  make_start_safe();
+  auto command = parse_command_line(argc, argv);
+  const auto identity = Identity::take();
+  if (!identity) return fail(identity.error(), ExitCode::unsafe);
+  if (!command) {
+    fail(command.error());
+    std::fputs(usage().data(), stderr);
+    return ExitCode::failed;
+  }
+  if (command->verb == Verb::help) {
+    std::fputs(usage().data(), stderr);
+    return ExitCode::failed;
+  }
+  if (command->verb == Verb::version) {
+    std::puts("popauth v" QPOP_VERSION);
+    return ExitCode::ok;
+  }
+  return run_on_database(*identity, *command);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return static_cast<int>(run(argc, argv));
+  } catch (const std::exception& error) {
+    return static_cast<int>(fail(error.what()));
+  }
+}
