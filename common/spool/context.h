@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// What every maildrop operation is given: the system, and where the maildrop lies.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/spool/dotlock.h"
+#include "common/spool/file_system.h"
+
+namespace qpop::spool {
+
+/// References only: the caller keeps all three alive.
+struct Context {
+  FileSystem& fs;
+  base::Clock& clock;
+  Dotlock& dotlock;
+};
+
+/// Folders are open descriptors, not owned. The state folder belongs to the user alone (0700).
+struct MaildropPaths {
+  int spool_folder_fd = -1;
+  std::string spool_name;
+  int state_folder_fd = -1;
+  std::uint32_t owner_uid = 0;
+};
+
+struct MailLockKinds {
+  bool dotlock = true;
+  bool fcntl = true;
+  bool flock = true;  ///< off on NFS, where it is the same lock as fcntl and conflicts with ourselves
+};
+
+/// Lines for the log about what works but needs attention.
+using Warnings = std::vector<std::string>;
+
+/// Names in the state folder.
+inline constexpr const char* kSessionName = "session";
+inline constexpr const char* kIndexName = "index";
+inline constexpr const char* kIndexTemporaryName = "index.tmp";
+inline constexpr const char* kJournalName = "journal";
+inline constexpr const char* kJournalTemporaryName = "journal.tmp";
+
+}  // namespace qpop::spool

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// The lock file beside a spool ("ada.lock").
+#pragma once
+
+#include <string>
+
+#include "common/base/clock.h"
+#include "common/base/result.h"
+#include "common/base/unique_fd.h"
+#include "common/spool/file_system.h"
+
+namespace qpop::spool {
+
+/// One implementation makes the file itself, another asks the monitor, which has the right to write into the spool
+/// folder.
+class Dotlock {
+ public:
+  Dotlock() = default;
+  Dotlock(const Dotlock&) = delete;
+  Dotlock& operator=(const Dotlock&) = delete;
+  virtual ~Dotlock() = default;
+
+  /// Never waits. false: somebody else holds it. `kernel_locks_held`: the caller holds the kernel locks of the spool,
+  /// so a stale lock may be broken. Errors: denied, no_space (a lock file cannot be made here at all), io.
+  virtual base::Result<bool> try_lock(bool kernel_locks_held) = 0;
+  /// Makes the lock look fresh: Postfix breaks locks after 500 s, Dovecot after 120 s without change.
+  virtual base::Status touch() = 0;
+  /// Removes the lock when it is still ours. Without a lock: nothing.
+  virtual base::Status unlock() = 0;
+};
+
+/// Makes the file itself: O_EXCL, mode 0600, "pid\n" inside.
+///
+/// A foreign lock is broken only when it is older than kStaleAge, the process named in it does not exist on this host,
+/// and the caller holds the kernel locks; so two of us never break one lock at the same time.
+class DirectDotlock final : public Dotlock {
+ public:
+  static constexpr std::int64_t kStaleAgeMs = 600'000;
+
+  /// `folder` and the references must outlive the lock.
+  DirectDotlock(FileSystem& fs, base::Clock& clock, int folder, const std::string& spool_name)
+      : fs_(fs), clock_(clock), folder_(folder), name_(spool_name + ".lock") {}
+
+  base::Result<bool> try_lock(bool kernel_locks_held) override;
+  base::Status touch() override;
+  base::Status unlock() override;
+
+ private:
+  base::Result<bool> create();
+  base::Result<bool> remove_stale();
+  base::Result<bool> owner_is_gone();
+
+  FileSystem& fs_;
+  base::Clock& clock_;
+  int folder_;
+  std::string name_;
+  base::UniqueFd fd_;
+  FileStatus made_;
+};
+
+}  // namespace qpop::spool

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+// The index of a maildrop.
+#include "common/spool/index.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+
+#include "common/mbox/scanner.h"
+#include "common/spool/io.h"
+
+namespace qpop::spool {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using base::Status;
+using base::UniqueFd;
+using listing::ListingHeader;
+using listing::Record;
+using listing::SpoolFormat;
+using listing::SpoolIdentity;
+
+constexpr std::int64_t kYoungNs = 50'000'000;
+constexpr std::int64_t kYoungSecondsNs = 2'000'000'000;
+constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
+/// A writer without locks may append while we scan; more rounds than this and it is not worth following.
+constexpr int kMaxRounds = 3;
+
+template <class T>
+std::span<char> bytes_of(T& object) {
+  return {reinterpret_cast<char*>(&object), sizeof object};
+}
+
+struct OpenedIndex {
+  UniqueFd fd;
+  ListingHeader header;
+};
+
+/// The index with a sound header; its records are not checked yet.
+Result<OpenedIndex> open_header(const Context& context, int state_folder_fd) {
+  FileSystem& fs = context.fs;
+  auto fd = again([&] { return fs.open_at(state_folder_fd, kIndexName, O_RDONLY | O_NONBLOCK, 0); });
+  if (!fd) return fd.error();
+  auto status = again([&] { return fs.status(fd->get()); });
+  if (!status) return status.error();
+  if (!S_ISREG(status->mode)) return Error{ErrorKind::unsafe, "the index is not a regular file"};
+  OpenedIndex opened;
+  if (auto read = read_exactly(fs, fd->get(), bytes_of(opened.header), 0); !read) return read.error();
+  if (auto sound = listing::check_header(opened.header, status->identity.size); !sound) return sound.error();
+  opened.fd = std::move(*fd);
+  return opened;
+}
+
+/// The index is not synced when it is written: after a power loss its records may be anything.
+bool records_are_sound(const Context& context, const OpenedIndex& index) {
+  digest::Xxh3Stream hash;
+  const std::uint64_t end = sizeof(ListingHeader) + index.header.count * listing::kRecordSize;
+  auto read =
+      for_each_piece(context.fs, index.fd.get(), sizeof(ListingHeader), end, [&](std::string_view piece) -> Status {
+        hash.add(piece);
+        return {};
+      });
+  return read && hash.result() == index.header.records_hash;
+}
+
+struct KnownListing {
+  ListingHeader header;
+  std::vector<Record> records;
+};
+
+std::optional<KnownListing> read_index(const Context& context, int state_folder_fd) {
+  auto index = open_header(context, state_folder_fd);
+  if (!index) return std::nullopt;
+  KnownListing known{.header = index->header, .records = std::vector<Record>(index->header.count)};
+  const std::span<char> bytes{reinterpret_cast<char*>(known.records.data()), known.records.size() * sizeof(Record)};
+  if (!read_exactly(context.fs, index->fd.get(), bytes, sizeof(ListingHeader))) return std::nullopt;
+  if (listing::hash_records(known.records) != known.header.records_hash) return std::nullopt;
+  return known;
+}
+
+/// Same file, longer, the old end looks as it did and a message starts there.
+Result<bool> has_only_grown(const Context& context, int fd, const ListingHeader& known, const SpoolIdentity& now) {
+  if (known.count == 0 || known.spool.device != now.device || known.spool.inode != now.inode) return false;
+  if (known.end != known.spool.size || now.size <= known.end) return false;
+  auto hash = tail_hash(context.fs, fd, known.end);
+  if (!hash) return hash.error();
+  if (*hash != known.tail_hash) return false;
+  return boundary_at(context.fs, fd, known.end, known.format);
+}
+
+Result<mbox::ScanResult> scan(const Context& context, MailLock& lock, mbox::ScanStart start, std::uint64_t end) {
+  mbox::Scanner scanner{start, [&, end](std::uint64_t offset, std::span<char> out) -> Result<std::size_t> {
+                          if (offset >= end) return std::size_t{0};
+                          const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), end - offset));
+                          return read_up_to(context.fs, lock.fd(), out.first(room), offset);
+                        }};
+  auto fed = for_each_piece(context.fs, lock.fd(), start.offset, end, [&](std::string_view piece) {
+    lock.refresh();
+    return scanner.feed(piece);
+  });
+  if (!fed) return fed.error();
+  return scanner.finish();
+}
+
+/// One look at the spool as it is with `identity`; `known` is what the index says, if anything.
+Result<SpoolListing> list_once(const Context& context, MailLock& lock, const SpoolIdentity& identity,
+                               const std::optional<KnownListing>& known) {
+  SpoolListing out;
+  if (known && known->header.spool == identity && known->header.young == 0) {
+    out.header = known->header;
+    out.records = known->records;
+    out.source = ListingSource::from_index;
+    return out;
+  }
+  mbox::ScanStart start;
+  if (known) {
+    auto grown = has_only_grown(context, lock.fd(), known->header, identity);
+    if (!grown) return grown.error();
+    if (*grown) {
+      start = {.offset = known->header.end, .format = known->header.format};
+      out.source = ListingSource::grown;
+      out.records = known->records;
+    }
+  }
+  auto found = scan(context, lock, start, identity.size);
+  if (!found) return found.error();
+  out.records.insert(out.records.end(), found->records.begin(), found->records.end());
+  mbox::assign_unique_ids(out.records, known ? std::span<const Record>{known->records} : std::span<const Record>{});
+  auto hash = tail_hash(context.fs, lock.fd(), identity.size);
+  if (!hash) return hash.error();
+  out.header.end = identity.size;
+  out.header.spool = identity;
+  out.header.tail_hash = *hash;
+  out.header.format = found->format;
+  out.octets_scanned = identity.size - start.offset;
+  return out;
+}
+
+Status write_listing(const Context& context, int fd, SpoolListing& listing) {
+  listing::seal_header(listing.header, listing.records);
+  if (auto put = write_all(context.fs, fd, {bytes_of(listing.header).data(), sizeof listing.header}, 0); !put)
+    return put;
+  const std::string_view records{reinterpret_cast<const char*>(listing.records.data()),
+                                 listing.records.size() * sizeof(Record)};
+  return write_all(context.fs, fd, records, sizeof listing.header);
+}
+
+Result<UniqueFd> write_index_file(const Context& context, int state_folder_fd, SpoolListing& listing) {
+  FileSystem& fs = context.fs;
+  const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK;
+  auto fd = again([&] { return fs.open_at(state_folder_fd, kIndexTemporaryName, flags, 0600); });
+  if (!fd) return fd.error();
+  if (auto put = write_listing(context, fd->get(), listing); !put) return put.error();
+  if (auto closed = fs.close(std::move(*fd)); !closed) return closed.error();
+  auto reader = again([&] { return fs.open_at(state_folder_fd, kIndexTemporaryName, O_RDONLY | O_NONBLOCK, 0); });
+  if (!reader) return reader.error();
+  auto renamed = again([&] { return fs.rename_at(state_folder_fd, kIndexTemporaryName, kIndexName); });
+  if (!renamed) return renamed.error();
+  return reader;
+}
+
+}  // namespace
+
+bool is_young(const SpoolIdentity& identity, std::int64_t now_ns) {
+  const std::int64_t age = now_ns - identity.mtime_ns;
+  return age < kYoungNs || (identity.mtime_ns % kNanosPerSecond == 0 && age < kYoungSecondsNs);
+}
+
+std::optional<UsableIndex> open_index(const Context& context, int state_folder_fd, const SpoolIdentity& identity) {
+  auto index = open_header(context, state_folder_fd);
+  if (!index || index->header.spool != identity || index->header.young != 0) return std::nullopt;
+  if (!records_are_sound(context, *index)) return std::nullopt;
+  return UsableIndex{.fd = std::move(index->fd), .header = index->header};
+}
+
+Result<SpoolListing> list_spool(const Context& context, const MaildropPaths& paths, MailLock& lock) {
+  const auto known = read_index(context, paths.state_folder_fd);
+  for (int round = 0; round < kMaxRounds; ++round) {
+    auto before = again([&] { return context.fs.status(lock.fd()); });
+    if (!before) return before.error();
+    auto listing = list_once(context, lock, before->identity, known);
+    const bool shrunk = !listing && listing.error().kind() == ErrorKind::changed;
+    if (!listing && !shrunk) return listing;
+    auto after = again([&] { return context.fs.status(lock.fd()); });
+    if (!after) return after.error();
+    if (shrunk || after->identity != before->identity) continue;
+    if (listing->source != ListingSource::from_index) {
+      listing->header.young = is_young(before->identity, context.clock.realtime_ns()) ? 1 : 0;
+    }
+    return listing;
+  }
+  return Error{ErrorKind::changed, "somebody writes to the spool without taking its locks"};
+}
+
+Result<UniqueFd> write_index(const Context& context, int state_folder_fd, SpoolListing& listing, Warnings& warnings) {
+  auto file = write_index_file(context, state_folder_fd, listing);
+  if (file) return file;
+  static_cast<void>(remove_if_present(context.fs, state_folder_fd, kIndexTemporaryName));
+  warnings.push_back(
+      fmt::format("write the index: {}; the maildrop is scanned again next time", file.error().message()));
+  return memory_listing(context, listing);
+}
+
+Result<UniqueFd> memory_listing(const Context& context, SpoolListing& listing) {
+  auto fd = again([&] { return context.fs.memory_file(); });
+  if (!fd) return fd.error().at("keep the scan listing in memory");
+  if (auto put = write_listing(context, fd->get(), listing); !put)
+    return put.error().at("keep the scan listing in memory");
+  if (auto sealed = again([&] { return context.fs.seal(fd->get()); }); !sealed) return sealed.error();
+  return fd;
+}
+
+Result<std::uint64_t> tail_hash(FileSystem& fs, int fd, std::uint64_t end) {
+  auto tail = read_before(fs, fd, end, listing::kTailSpan);
+  if (!tail) return tail.error();
+  return digest::xxh3_64(*tail);
+}
+
+}  // namespace qpop::spool

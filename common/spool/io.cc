@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+// Whole transfers, and the rules for opening a spool.
+#include "common/spool/io.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "common/mbox/from_line.h"
+
+namespace qpop::spool {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using base::Status;
+using base::UniqueFd;
+
+std::string_view type_name(std::uint32_t mode) {
+  if (S_ISLNK(mode)) return "a symbolic link";
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISFIFO(mode)) return "a fifo";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+Status check_spool(const FileStatus& status, std::uint32_t owner) {
+  if (!S_ISREG(status.mode)) return Error{ErrorKind::unsafe, fmt::format("the spool is {}", type_name(status.mode))};
+  if (status.owner != owner) {
+    return Error{ErrorKind::unsafe, fmt::format("the spool belongs to uid {}, not {}", status.owner, owner)};
+  }
+  if (status.links > 1) return Error{ErrorKind::unsafe, fmt::format("the spool has {} links", status.links)};
+  return {};
+}
+
+/// `before`: the last three octets, or all when the file is shorter.
+bool ends_with_empty_line(std::string_view before) {
+  return before.empty() || before == "\n" || before == "\r\n" || before.ends_with("\n\n") || before.ends_with("\n\r\n");
+}
+
+}  // namespace
+
+Result<std::size_t> read_up_to(FileSystem& fs, int fd, std::span<char> out, std::uint64_t offset) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    auto got = again([&] { return fs.read_at(fd, out.subspan(done), offset + done); });
+    if (!got) return got.error();
+    if (*got == 0) break;
+    done += *got;
+  }
+  return done;
+}
+
+Status read_exactly(FileSystem& fs, int fd, std::span<char> out, std::uint64_t offset) {
+  auto got = read_up_to(fs, fd, out, offset);
+  if (!got) return got.error();
+  if (*got < out.size()) return Error{ErrorKind::changed, "the file is shorter than it was"};
+  return {};
+}
+
+Status write_all(FileSystem& fs, int fd, std::string_view bytes, std::uint64_t offset) {
+  while (!bytes.empty()) {
+    auto put = again([&] { return fs.write_at(fd, bytes, offset); });
+    if (!put) return put.error();
+    if (*put == 0) return Error::from_errno(EIO, "pwrite of nothing");
+    bytes.remove_prefix(*put);
+    offset += *put;
+  }
+  return {};
+}
+
+Status for_each_piece(FileSystem& fs, int fd, std::uint64_t from, std::uint64_t to,
+                      const std::function<Status(std::string_view)>& take) {
+  std::vector<char> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, to - from)));
+  while (from < to) {
+    const std::span<char> piece{buffer.data(),
+                                static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), to - from))};
+    if (auto read = read_exactly(fs, fd, piece, from); !read) return read;
+    if (auto taken = take({piece.data(), piece.size()}); !taken) return taken;
+    from += piece.size();
+  }
+  return {};
+}
+
+Status remove_if_present(FileSystem& fs, int folder, const std::string& name) {
+  auto removed = again([&] { return fs.unlink_at(folder, name); });
+  if (!removed && removed.error().kind() == ErrorKind::not_found) return {};
+  return removed;
+}
+
+Result<bool> exists(FileSystem& fs, int folder, const std::string& name) {
+  auto status = again([&] { return fs.status_at(folder, name); });
+  if (status) return true;
+  if (status.error().kind() == ErrorKind::not_found) return false;
+  return status.error();
+}
+
+Result<UniqueFd> open_spool(FileSystem& fs, const MaildropPaths& paths, int flags) {
+  // Looked at before it is opened: opening a device can have effects, and an error of open() does not say what is
+  // there.
+  auto named = again([&] { return fs.status_at(paths.spool_folder_fd, paths.spool_name); });
+  if (!named) return named.error();
+  if (auto fit = check_spool(*named, paths.owner_uid); !fit) return fit.error();
+  // Reading is not "the user has read his mail": mailers compare atime with mtime. Only an owner may ask for that.
+  const auto open = [&](int extra) {
+    return again([&] { return fs.open_at(paths.spool_folder_fd, paths.spool_name, flags | extra | O_NONBLOCK, 0); });
+  };
+  auto fd = open(O_NOATIME);
+  if (!fd && fd.error().errno_value() == EPERM) fd = open(0);
+  if (!fd) return fd.error();
+  auto opened = again([&] { return fs.status(fd->get()); });
+  if (!opened) return opened.error();
+  if (auto fit = check_spool(*opened, paths.owner_uid); !fit) return fit.error();
+  return fd;
+}
+
+Result<bool> boundary_at(FileSystem& fs, int fd, std::uint64_t offset, listing::SpoolFormat format) {
+  constexpr std::string_view kMmdfSeparator = "\x01\x01\x01\x01";
+  constexpr std::size_t kLine = mbox::kMaxPostmark + 2;
+  auto before = read_before(fs, fd, offset, 3);
+  if (!before) return before.error();
+  std::array<char, kLine> buffer{};
+  auto got = read_up_to(fs, fd, buffer, offset);
+  if (!got) return got.error();
+  const std::string_view behind{buffer.data(), *got};
+  const auto end = behind.find('\n');
+  if (behind.empty() || (end == std::string_view::npos && behind.size() == kLine)) return false;
+  auto line = behind.substr(0, end);
+  if (format == listing::SpoolFormat::mmdf) {
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    return line == kMmdfSeparator && (offset == 0 || before->ends_with('\n'));
+  }
+  return ends_with_empty_line(*before) && mbox::is_from_line(line);
+}
+
+Result<std::string> missing_end(FileSystem& fs, int fd, std::uint64_t end, listing::SpoolFormat format,
+                                std::uint8_t last_trailer) {
+  auto before = read_before(fs, fd, end, 3);
+  if (!before) return before.error();
+  const bool line_ends = before->empty() || before->ends_with('\n');
+  if (format == listing::SpoolFormat::mmdf) {
+    if (last_trailer == 0) return std::string{line_ends ? "" : "\n"} + "\x01\x01\x01\x01\n";
+    return std::string{line_ends ? "" : "\n"};
+  }
+  if (ends_with_empty_line(*before)) return std::string{};
+  return std::string{line_ends ? "\n" : "\n\n"};
+}
+
+Result<std::string> read_before(FileSystem& fs, int fd, std::uint64_t end, std::uint64_t most) {
+  std::string bytes(static_cast<std::size_t>(std::min(end, most)), '\0');
+  if (auto read = read_exactly(fs, fd, bytes, end - bytes.size()); !read) return read.error();
+  return bytes;
+}
+
+}  // namespace qpop::spool

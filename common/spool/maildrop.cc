@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+// Open, update, recover: the order of locks, checks and scans.
+#include "common/spool/maildrop.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "common/spool/io.h"
+#include "common/spool/locks.h"
+#include "common/spool/update.h"
+
+namespace qpop::spool {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using base::Status;
+using base::UniqueFd;
+
+bool is_absent(const Error& error) {
+  return error.kind() == ErrorKind::not_found;
+}
+
+/// A journal stands but the spool is gone: its kept messages need a place. Only the name is made here, recovery does
+/// the rest.
+Status make_spool(const Context& context, const MaildropPaths& paths) {
+  const int flags = O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK;
+  auto fd = again([&] { return context.fs.open_at(paths.spool_folder_fd, paths.spool_name, flags, 0600); });
+  if (!fd && fd.error().errno_value() != EEXIST) return fd.error().at("make a spool for the messages of the journal");
+  return {};
+}
+
+/// Is there something to recover, and a spool to lock for it?
+Result<bool> needs_recovery(const Context& context, const MaildropPaths& paths) {
+  auto journal = exists(context.fs, paths.state_folder_fd, kJournalName);
+  if (!journal) return journal;
+  auto remains = *journal ? journal : exists(context.fs, paths.state_folder_fd, kJournalTemporaryName);
+  if (!remains || !*remains) return remains;
+  auto spool = exists(context.fs, paths.spool_folder_fd, paths.spool_name);
+  if (!spool || *spool) return spool;
+  if (!*journal) return false;  // an unfinished one and no spool: no harm, and no lock to remove it under
+  auto made = make_spool(context, paths);
+  if (!made) return made.error();
+  return true;
+}
+
+Result<Recovery> recover(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings,
+                         Warnings& warnings) {
+  auto needed = needs_recovery(context, paths);
+  if (!needed) return needed.error().at("look for a journal");
+  if (!*needed) return Recovery::nothing;
+  auto lock = MailLock::acquire(context, paths, settings.locks, settings.open_timeout_ms, warnings);
+  if (!lock) return lock.error().at("recover", paths.spool_name);
+  auto outcome = recover_locked(context, paths, *lock, warnings);
+  if (!outcome) return outcome.error().at("recover", paths.spool_name);
+  return outcome;
+}
+
+/// The spool as the session reads it. Empty: no mail.
+Result<std::optional<UniqueFd>> open_for_reading(const Context& context, const MaildropPaths& paths,
+                                                 FileStatus& status) {
+  auto fd = open_spool(context.fs, paths, O_RDONLY);
+  if (!fd && is_absent(fd.error())) return std::optional<UniqueFd>{};
+  if (!fd) return fd.error();
+  auto opened = again([&] { return context.fs.status(fd->get()); });
+  if (!opened) return opened.error();
+  if (opened->identity.size == 0) return std::optional<UniqueFd>{};
+  status = *opened;
+  return std::optional<UniqueFd>{std::move(*fd)};
+}
+
+Status fill_without_mail(const Context& context, OpenedMaildrop& out) {
+  SpoolListing nothing;
+  auto listing = memory_listing(context, nothing);
+  if (!listing) return listing.error();
+  out.listing = std::move(*listing);
+  return {};
+}
+
+/// Unchanged since the index was written, before and after it was read: no lock, no scan.
+Result<bool> fill_from_index(const Context& context, const MaildropPaths& paths, UniqueFd& spool,
+                             const FileStatus& status, OpenedMaildrop& out) {
+  auto index = open_index(context, paths.state_folder_fd, status.identity);
+  if (!index) return false;
+  auto after = again([&] { return context.fs.status(spool.get()); });
+  if (!after) return after.error();
+  if (after->identity != status.identity) return false;
+  out.spool = std::move(spool);
+  out.listing = std::move(index->fd);
+  out.count = static_cast<std::uint32_t>(index->header.count);
+  out.octets = index->header.total_octets;
+  return true;
+}
+
+Status fill_from_scan(const Context& context, const MaildropPaths& paths, MailLock& lock, OpenedMaildrop& out) {
+  auto listing = list_spool(context, paths, lock);
+  if (!listing) return listing.error();
+  auto written = write_index(context, paths.state_folder_fd, *listing, out.warnings);
+  if (!written) return written.error();
+  FileStatus status;
+  auto reader = open_for_reading(context, paths, status);
+  if (!reader) return reader.error();
+  if (listing->header.end > 0) {
+    if (!reader->has_value()) return Error{ErrorKind::changed, "the spool was replaced while it was locked"};
+    const auto& scanned = listing->header.spool;
+    if (status.identity.inode != scanned.inode || status.identity.device != scanned.device) {
+      return Error{ErrorKind::changed, "the spool was replaced while it was locked"};
+    }
+    out.spool = std::move(**reader);
+  }
+  out.listing = std::move(*written);
+  out.count = static_cast<std::uint32_t>(listing->header.count);
+  out.octets = listing->header.total_octets;
+  out.source = listing->source;
+  out.octets_scanned = listing->octets_scanned;
+  return {};
+}
+
+Status fill(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, OpenedMaildrop& out) {
+  FileStatus status;
+  auto spool = open_for_reading(context, paths, status);
+  if (!spool) return spool.error();
+  if (!spool->has_value()) return fill_without_mail(context, out);
+  auto unchanged = fill_from_index(context, paths, **spool, status, out);
+  if (!unchanged) return unchanged.error();
+  if (*unchanged) return {};
+  auto lock = MailLock::acquire(context, paths, settings.locks, settings.open_timeout_ms, out.warnings);
+  if (!lock && is_absent(lock.error())) return fill_without_mail(context, out);
+  if (!lock) return lock.error();
+  return fill_from_scan(context, paths, *lock, out);
+}
+
+/// The first `count` records of the spool must be those the session saw.
+Status check_records(const SpoolListing& listing, const UpdateRequest& request) {
+  const std::span<const listing::Record> records{listing.records};
+  const Error changed{ErrorKind::changed, "the spool is not the one that the session has seen"};
+  if (records.size() < request.count) return changed;
+  if (listing::hash_records(records.first(request.count)) != request.records_hash) return changed;
+  return {};
+}
+
+Result<UpdatedMaildrop> update_locked(const Context& context, const MaildropPaths& paths, MailLock& lock,
+                                      const UpdateRequest& request) {
+  UpdatedMaildrop out;
+  auto recovered = recover_locked(context, paths, lock, out.warnings);
+  if (!recovered) return recovered.error();
+  out.recovery = *recovered;
+  auto listing = list_spool(context, paths, lock);
+  if (!listing) return listing.error();
+  if (auto same = check_records(*listing, request); !same) return same.error();
+  if (auto done = apply_update(context, paths, lock, *listing, request.deleted, out.warnings); !done)
+    return done.error();
+  out.removed = static_cast<std::uint32_t>(std::ranges::count(request.deleted, true));
+  return out;
+}
+
+}  // namespace
+
+Result<OpenedMaildrop> open_maildrop(const Context& context, const MaildropPaths& paths,
+                                     const MaildropSettings& settings) {
+  OpenedMaildrop out;
+  auto session = lock_session(context, paths.state_folder_fd);
+  if (!session) return session.error();
+  auto recovered = recover(context, paths, settings, out.warnings);
+  if (!recovered) return recovered.error();
+  out.recovery = *recovered;
+  if (auto filled = fill(context, paths, settings, out); !filled) return filled.error().at("open", paths.spool_name);
+  out.session_lock = std::move(*session);
+  return out;
+}
+
+Result<UpdatedMaildrop> update_maildrop(const Context& context, const MaildropPaths& paths,
+                                        const MaildropSettings& settings, const UpdateRequest& request) {
+  if (request.deleted.size() != request.count) return Error{ErrorKind::limit, "as many marks as messages are needed"};
+  if (auto held = check_session_lock(context, paths.state_folder_fd, request.session_lock_fd); !held)
+    return held.error();
+  if (std::ranges::find(request.deleted, true) == request.deleted.end()) return UpdatedMaildrop{};
+  Warnings warnings;
+  auto lock = MailLock::acquire(context, paths, settings.locks, settings.update_timeout_ms, warnings);
+  if (!lock && is_absent(lock.error()))
+    return Error{ErrorKind::changed, "the spool is gone"}.at("update", paths.spool_name);
+  if (!lock) return lock.error().at("update", paths.spool_name);
+  auto done = update_locked(context, paths, *lock, request);
+  if (!done) return done.error().at("update", paths.spool_name);
+  done->warnings.insert(done->warnings.begin(), warnings.begin(), warnings.end());
+  return done;
+}
+
+Result<RecoveredMaildrop> recover_maildrop(const Context& context, const MaildropPaths& paths,
+                                           const MaildropSettings& settings) {
+  RecoveredMaildrop out;
+  auto recovered = recover(context, paths, settings, out.warnings);
+  if (!recovered) return recovered.error();
+  out.outcome = *recovered;
+  return out;
+}
+
+}  // namespace qpop::spool

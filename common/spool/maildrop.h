@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// The entry points of the maildrop library: open, update, recover. Called by a process under the uid of the maildrop's
+// owner.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/digest/digest.h"
+#include "common/spool/context.h"
+#include "common/spool/index.h"
+#include "common/spool/recovery.h"
+
+namespace qpop::spool {
+
+struct MaildropSettings {
+  MailLockKinds locks;
+  std::uint32_t open_timeout_ms = 30'000;     ///< for the mail locks at open and recovery
+  std::uint32_t update_timeout_ms = 120'000;  ///< for the mail locks at update
+};
+
+struct OpenedMaildrop {
+  base::UniqueFd spool;         ///< O_RDONLY; invalid when there is no mail (no spool, or an empty one)
+  base::UniqueFd listing;       ///< cannot be written through; a listing of no messages when there is no mail
+  base::UniqueFd session_lock;  ///< the session lives as long as somebody holds this
+  std::uint32_t count = 0;
+  std::uint64_t octets = 0;  ///< sum of the messages as sent
+  ListingSource source = ListingSource::from_index;
+  std::uint64_t octets_scanned = 0;
+  Recovery recovery = Recovery::nothing;
+  Warnings warnings;
+};
+
+/// Opens the maildrop for one session: session lock, recovery when a journal stands, scan listing. The mail locks are
+/// taken only when something has to be scanned or recovered, and are free again when this returns.
+///
+/// Errors  busy: detail begins "session" (another session) or stands at "mail lock" (another program, timeout);
+///         unsafe: the spool is a symbolic link, a directory, a fifo, somebody else's, or has several links; the detail
+///         says which; malformed: neither mbox nor MMDF, detail with the offset; changed: somebody writes without
+///         locks; unsupported: journal of a later version; denied, no_space, io.
+[[nodiscard]] base::Result<OpenedMaildrop> open_maildrop(const Context& context, const MaildropPaths& paths,
+                                                         const MaildropSettings& settings);
+
+struct UpdateRequest {
+  int session_lock_fd = -1;         ///< as open_maildrop() gave it
+  std::uint32_t count = 0;          ///< messages of the session
+  digest::Digest16 records_hash{};  ///< of their records: ListingHeader::records_hash
+  std::vector<bool> deleted;        ///< `count` marks
+};
+
+struct UpdatedMaildrop {
+  std::uint32_t removed = 0;
+  Recovery recovery = Recovery::nothing;
+  Warnings warnings;
+};
+
+/// Removes the marked messages. When it returns a result, they are gone for good; nothing marked: nothing is even
+/// locked.
+///
+/// Errors  changed: the maildrop is not the one of the session, nothing was touched; limit: a request that contradicts
+/// itself; unsafe,
+///         busy: the descriptor is not the session lock, or the mail locks were held until the timeout; no_space:
+///         nothing was touched; io: nothing was touched, or the journal stands and recovery finishes the update.
+[[nodiscard]] base::Result<UpdatedMaildrop> update_maildrop(const Context& context, const MaildropPaths& paths,
+                                                            const MaildropSettings& settings,
+                                                            const UpdateRequest& request);
+
+struct RecoveredMaildrop {
+  Recovery outcome = Recovery::nothing;
+  Warnings warnings;
+};
+
+/// Recovers after a crash: at boot before mail is delivered, or when a maildrop process died. Needs no session lock.
+/// Without a journal it takes no lock and touches nothing.
+[[nodiscard]] base::Result<RecoveredMaildrop> recover_maildrop(const Context& context, const MaildropPaths& paths,
+                                                               const MaildropSettings& settings);
+
+}  // namespace qpop::spool

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+// The update of a spool: in place, same inode, under a redo journal.
+//
+// M is the spool, F the first deleted octet, S its size, T the kept octets behind F, N = F + T the new size, J the
+// journal.
+//  1. The mail locks are held and the listing was checked against M (maildrop.cc). What is about to be deleted, and
+//  what follows it,
+//     is looked at once more: the head of each such message must hash as recorded. A difference ends here; M is
+//     untouched.
+//  2. T = 0 (everything, or a tail of the messages): M must still be S long; ftruncate(M, F), fsync(M). That is the
+//  commit point: one
+//     inode update, a crash shows all or nothing of it, no space is needed.
+//  3. Otherwise J is written as journal.tmp: space for all of it first (a full disk ends here, M untouched), header,
+//  kept octets,
+//     sums of what [F, N) holds and will hold; fsync. A crash leaves a file that nobody believes.
+//  4. rename to J, fsync of the folder: the commit point. A crash in between leaves J or not; its content is durable
+//  either way, so
+//     recovery either redoes the whole update or finds nothing. Should the folder not be synced, the name is taken back
+//     and the update has failed; M is untouched.
+//  5. recovery.cc, carry_out(): move, sync, look at the size again, cut, sync, drop J. A crash anywhere in there is
+//  state U or T.
+//     An error leaves J; the caller says that the update failed, recovery will finish it. Mail that was appended behind
+//     S by a program without locks is carried along.
+//  6. Times and index: M's times are set so that a later write cannot leave the same ones, and mailers see "new mail"
+//  as before.
+//     Both are conveniences; what fails here is a warning. A crash: the next open scans.
+//
+// A last message that does not end as a message must (no line end, no empty line, no closing MMDF separator) gets what
+// is missing when it moves, so that mail appended later is not glued to it. It fits: less is added than the smallest
+// message is long.
+//
+// Later: MOVE mode for a single gap (J holds the segment list only) and strides for a full disk fit between 1 and 3;
+// both use J's name and folder, so recovery stays the one place that reads it (JournalHeader::version tells).
+#include "common/spool/update.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "common/mbox/scanner.h"
+#include "common/mbox/unique_id.h"
+#include "common/spool/io.h"
+#include "common/spool/journal.h"
+#include "common/spool/recovery.h"
+
+namespace qpop::spool {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using base::Status;
+using listing::Record;
+using listing::SpoolFormat;
+
+/// How far back the new modification time lies: far enough for the next open to trust it at once (is_young()).
+constexpr std::int64_t kBackNs = 100'000'000;
+
+bool is_deleted(const std::vector<bool>& deleted, std::size_t i) {
+  return i < deleted.size() && deleted[i];
+}
+
+std::uint64_t unit_end(const SpoolListing& listing, std::size_t i) {
+  return i + 1 < listing.records.size() ? listing.records[i + 1].offset : listing.header.end;
+}
+
+/// Step 1.
+Status check_heads(const Context& context, MailLock& lock, const SpoolListing& listing,
+                   const std::vector<bool>& deleted) {
+  std::array<char, listing::kHeadSpan> buffer{};
+  for (std::size_t i = 0; i < listing.records.size(); ++i) {
+    if (!is_deleted(deleted, i) && (i == 0 || !is_deleted(deleted, i - 1))) continue;
+    const Record& record = listing.records[i];
+    const auto size =
+        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), unit_end(listing, i) - record.offset));
+    if (auto read = read_exactly(context.fs, lock.fd(), std::span{buffer}.first(size), record.offset); !read)
+      return read;
+    if (digest::xxh3_64({buffer.data(), size}) != record.head_hash) {
+      return Error{ErrorKind::changed,
+                   fmt::format("message {} does not stand at octet {} any more", i + 1, record.offset)};
+    }
+    lock.refresh();
+  }
+  return {};
+}
+
+/// Step 2.
+Status cut_only(const Context& context, MailLock& lock, const UpdatePlan& plan) {
+  auto status = again([&] { return context.fs.status(lock.fd()); });
+  if (!status) return status.error();
+  if (status->identity.size != plan.old_size)
+    return Error{ErrorKind::changed, "the spool grew without its locks being taken"};
+  if (auto cut = again([&] { return context.fs.truncate(lock.fd(), plan.first); }); !cut)
+    return cut.error().at("cut the spool");
+  auto synced = again([&] { return context.fs.sync(lock.fd()); });
+  return synced ? synced : Status{synced.error().at("sync the spool")};
+}
+
+/// What the last message lacks at its end; nothing when it was deleted.
+Result<std::string> padding_for(const Context& context, MailLock& lock, const SpoolListing& listing,
+                                const UpdatePlan& plan) {
+  const Range& last = plan.tail.back();
+  if (last.offset + last.length != plan.old_size) return std::string{};
+  auto missing =
+      missing_end(context.fs, lock.fd(), plan.old_size, listing.header.format, listing.records.back().trailer);
+  if (missing && plan.first + plan.tail_size + missing->size() > plan.old_size) return std::string{};
+  return missing;
+}
+
+/// Steps 3 to 5. Result: size of the spool.
+Result<std::uint64_t> move_tail(const Context& context, const MaildropPaths& paths, MailLock& lock,
+                                const SpoolListing& listing, const UpdatePlan& plan, const std::string& padding,
+                                Warnings& warnings) {
+  JournalPlan journal_plan{.first = plan.first, .old_size = plan.old_size, .format = listing.header.format};
+  journal_plan.open_end = !padding.empty();
+  for (const auto& range : plan.tail) {
+    journal_plan.pieces.push_back({.fd = lock.fd(), .offset = range.offset, .length = range.length});
+  }
+  if (!padding.empty()) journal_plan.pieces.push_back({.text = padding});
+  auto journal = Journal::commit(context, paths, lock.fd(), journal_plan, [&] { lock.refresh(); });
+  if (!journal) return journal.error();
+  auto done = carry_out(context, paths, lock, std::move(*journal), warnings);
+  if (!done) return done.error().at("the journal stands, recovery will finish the update");
+  return done;
+}
+
+/// The record of a last message whose end was repaired.
+Result<Record> scan_last(const Context& context, MailLock& lock, const Record& before, SpoolFormat format,
+                         std::uint64_t end) {
+  mbox::Scanner scanner{{.offset = before.offset, .format = format}};
+  auto fed = for_each_piece(context.fs, lock.fd(), before.offset, end,
+                            [&](std::string_view piece) { return scanner.feed(piece); });
+  if (!fed) return fed.error();
+  auto found = scanner.finish();
+  if (!found) return found.error();
+  if (found->records.size() != 1) return Error{ErrorKind::changed, "the last message is not one message"};
+  Record record = found->records.front();
+  mbox::set_unique_id(record, before.unique_id());
+  return record;
+}
+
+/// Step 6, times. Mailers take "modified after it was read" for new mail; that must be as true as before.
+Status set_times(const Context& context, MailLock& lock, const FileStatus& before) {
+  const std::int64_t mtime = std::max(before.identity.mtime_ns + 1000, context.clock.realtime_ns() - kBackNs);
+  const bool new_mail = before.identity.mtime_ns > before.atime_ns;
+  const std::int64_t atime = new_mail ? before.atime_ns : std::max(before.atime_ns, mtime);
+  return again([&] { return context.fs.set_times(lock.fd(), atime, mtime); });
+}
+
+/// Step 6, index.
+Status rewrite_index(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolListing& before,
+                     UpdatePlan plan, bool padded, Warnings& warnings) {
+  auto status = again([&] { return context.fs.status(lock.fd()); });
+  if (!status) return status.error();
+  SpoolListing after;
+  after.records = std::move(plan.kept);
+  after.header.end = status->identity.size;
+  after.header.spool = status->identity;
+  after.header.format = after.records.empty() ? SpoolFormat::empty : before.header.format;
+  if (padded) {
+    auto last = scan_last(context, lock, after.records.back(), before.header.format, after.header.end);
+    if (!last) return last.error();
+    after.records.back() = *last;
+  }
+  auto hash = tail_hash(context.fs, lock.fd(), after.header.end);
+  if (!hash) return hash.error();
+  after.header.tail_hash = *hash;
+  after.header.young = is_young(status->identity, context.clock.realtime_ns()) ? 1 : 0;
+  auto written = write_index(context, paths.state_folder_fd, after, warnings);
+  return written ? Status{} : Status{written.error()};
+}
+
+}  // namespace
+
+UpdatePlan plan_update(const SpoolListing& listing, const std::vector<bool>& deleted) {
+  UpdatePlan plan;
+  plan.old_size = listing.header.end;
+  std::uint64_t removed = 0;
+  for (std::size_t i = 0; i < listing.records.size(); ++i) {
+    const std::uint64_t offset = listing.records[i].offset;
+    const std::uint64_t length = unit_end(listing, i) - offset;
+    if (is_deleted(deleted, i)) {
+      if (removed == 0) plan.first = offset;
+      removed += length;
+      continue;
+    }
+    plan.kept.push_back(listing.records[i]);
+    plan.kept.back().offset -= removed;
+    if (removed == 0) continue;
+    plan.tail_size += length;
+    if (!plan.tail.empty() && plan.tail.back().offset + plan.tail.back().length == offset) {
+      plan.tail.back().length += length;
+    } else {
+      plan.tail.push_back({.offset = offset, .length = length});
+    }
+  }
+  return plan;
+}
+
+Status apply_update(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolListing& listing,
+                    const std::vector<bool>& deleted, Warnings& warnings) {
+  if (auto same = check_heads(context, lock, listing, deleted); !same) return same;
+  auto before = again([&] { return context.fs.status(lock.fd()); });
+  if (!before) return before.error();
+  const UpdatePlan plan = plan_update(listing, deleted);
+  std::string padding;
+  std::uint64_t size = plan.first;
+  if (plan.tail.empty()) {
+    if (auto cut = cut_only(context, lock, plan); !cut) return cut;
+  } else {
+    auto missing = padding_for(context, lock, listing, plan);
+    if (!missing) return missing.error();
+    padding = std::move(*missing);
+    auto moved = move_tail(context, paths, lock, listing, plan, padding, warnings);
+    if (!moved) return moved.error();
+    size = *moved;
+  }
+  if (auto set = set_times(context, lock, *before); !set)
+    warnings.push_back(fmt::format("set times: {}", set.error().message()));
+  // Mail that came without locks is in the spool but not in the plan: the next open scans.
+  if (size != plan.first + plan.tail_size + padding.size()) return {};
+  if (auto index = rewrite_index(context, paths, lock, listing, plan, !padding.empty(), warnings); !index) {
+    warnings.push_back(
+        fmt::format("rewrite the index: {}; the maildrop is scanned next time", index.error().message()));
+  }
+  return {};
+}
+
+}  // namespace qpop::spool
