@@ -29,7 +29,9 @@ Verdict cannot(const Error& error) {
   return {Outcome::temporary_failure, missing ? Reason::no_database : Reason::database, error.message()};
 }
 
-Verdict refused(Reason reason) { return {Outcome::refused, reason, {}}; }
+Verdict refused(Reason reason) {
+  return {Outcome::refused, reason, {}};
+}
 
 }  // namespace
 
@@ -92,7 +94,8 @@ Verdict Verifier::check_password(std::string_view user, const Secret& password) 
   if (!account) return cannot(account.error());
   const auto verifier = *account ? (*account)->scram : authdb::dummy_scram(database_->meta(), user);
   const bool right = authdb::matches(verifier, password);
-  if (!*account) return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
+  if (!*account)
+    return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
   if ((*account)->disabled) return refused(Reason::disabled);
   if (!right) return refused(Reason::wrong_password);
   return {Outcome::accepted, Reason::none, {}};
@@ -103,8 +106,9 @@ Status Verifier::prepare_dummy(const authdb::Meta& meta) {
   auto mine = digest::public_key_of(key_);
   if (!mine) return mine.error();
   if (*mine != meta.public_key) {
-    return Error{ErrorKind::changed, "the key file " + authdb::key_path_of(path_) + " does not belong to this database; restart the server, "
-                                     "or restore the key file together with its database"};
+    return Error{ErrorKind::changed, "the key file " + authdb::key_path_of(path_) +
+                                         " does not belong to this database; restart the server, "
+                                         "or restore the key file together with its database"};
   }
   if (!dummy_sealed_.empty()) return {};
   auto sealed = authdb::seal_apop(meta, kDummyName, Secret{"not a secret"});
@@ -116,12 +120,15 @@ Status Verifier::prepare_dummy(const authdb::Meta& meta) {
 Verdict Verifier::check_apop(std::string_view user, std::string_view stamp, std::string_view digest) {
   const auto account = look_up(user);
   if (!account) return cannot(account.error());
-  if (auto ok = prepare_dummy(database_->meta()); !ok) return {Outcome::temporary_failure, Reason::no_key, ok.error().message()};
+  if (auto ok = prepare_dummy(database_->meta()); !ok)
+    return {Outcome::temporary_failure, Reason::no_key, ok.error().message()};
   const bool has_secret = *account && !(*account)->sealed_apop.empty();
-  const auto secret = authdb::open_apop(key_, has_secret ? user : kDummyName, has_secret ? (*account)->sealed_apop : dummy_sealed_);
+  const auto secret =
+      authdb::open_apop(key_, has_secret ? user : kDummyName, has_secret ? (*account)->sealed_apop : dummy_sealed_);
   if (!secret) return {Outcome::temporary_failure, Reason::database, secret.error().at("APOP secret").message()};
   const bool right = base::equal_constant_time(digest::md5_hex(stamp, secret->view()), digest);
-  if (!*account) return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
+  if (!*account)
+    return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
   if ((*account)->disabled) return refused(Reason::disabled);
   if (!has_secret) return refused(Reason::no_apop_secret);
   if (!right) return refused(Reason::wrong_password);

@@ -15,6 +15,8 @@
 #include "common/ipc/log_sink.h"
 #include "common/priv/drop.h"
 #include "common/priv/sandbox.h"
+#include "common/spool/dotlock.h"
+#include "common/spool/file_system.h"
 #include "common/spool/maildrop.h"
 #include "popper/maildrop/monitor_dotlock.h"
 
@@ -76,8 +78,8 @@ spool::MailLockKinds lock_kinds(std::string_view words) {
 ipc::MaildropFailure classify(const Error& error, Work work) {
   switch (error.kind()) {
     case ErrorKind::busy:
-      // Only the session lock is another session; waiting in vain for a mail lock will be better later.
-      return error.detail().find("session") != std::string::npos ? ipc::MaildropFailure::in_use : ipc::MaildropFailure::temporary;
+      // Only the session lock is another session; a mail lock that was not to be had may be free later.
+      return error.detail().starts_with("session") ? ipc::MaildropFailure::in_use : ipc::MaildropFailure::temporary;
     case ErrorKind::malformed:
       return work == Work::open ? ipc::MaildropFailure::unreadable : ipc::MaildropFailure::changed;
     case ErrorKind::unsafe:
@@ -105,8 +107,8 @@ class Worker {
         direct_(files_, clock_, folders.spool.get(), job.name),
         by_monitor_(job.monitor) {
     settings_.locks = lock_kinds(job.mail_locks);
-    settings_.open_timeout_ms = job.lock_timeout_s * 1000;
-    settings_.update_timeout_ms = kUpdatePatience * job.lock_timeout_s * 1000;
+    settings_.open_timeout_ms = static_cast<std::uint32_t>(job.lock_timeout_s * 1000);
+    settings_.update_timeout_ms = static_cast<std::uint32_t>(kUpdatePatience * job.lock_timeout_s * 1000);
   }
   int open();
   int update();

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/ipc/messages.h"
-#include "common/spool/locks.h"
+#include "common/spool/dotlock.h"
 
 namespace qpop::maildrop {
 

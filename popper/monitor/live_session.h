@@ -6,11 +6,13 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "common/ipc/messages.h"
 #include "popper/monitor/address.h"
 #include "popper/monitor/roles.h"
+#include "popper/monitor/spool_dotlock.h"
 
 namespace qpop::monitor {
 
@@ -34,6 +36,7 @@ struct LiveSession {
   MailOwner owner;
   std::array<unsigned, kRequestTypes> requests{};  ///< how often each type was asked
   bool told_to_end = false;
+  bool reaped = false;  ///< its number may belong to another process by now
 };
 
 /// A maildrop process at work.
@@ -43,8 +46,9 @@ struct MaildropJob {
   MaildropWork work = MaildropWork::open;
   MailOwner owner;
   pid_t session = -1;
-  bool holds_dotlock = false;
+  std::unique_ptr<SpoolDotlock> dotlock;  ///< once asked for
   std::array<unsigned, kRequestTypes> requests{};
+  bool reaped = false;
 };
 
 struct AuthenticatorProcess {

@@ -28,6 +28,7 @@ using config::Opt;
 
 constexpr std::int64_t kStopGraceMs = 10'000;   // for sessions; an update at work is waited for as long as it takes
 constexpr std::int64_t kUpdateGraceMs = 180'000;
+constexpr int kMaxDrain = 1000;  // messages of a process that has ended; a socket buffer holds fewer
 
 base::Result<base::UniqueFd> open_signals() {
   sigset_t set;
@@ -175,6 +176,10 @@ void Monitor::on_child(pid_t pid, int status) {
   const bool killed = WIFSIGNALED(status);
   const auto how = killed ? fmt::format("killed by signal {}", WTERMSIG(status)) : fmt::format("exit code {}", WEXITSTATUS(status));
   if (const auto session = sessions_.find(pid); session != sessions_.end()) {
+    // What it said last, log lines above all, may still be waiting in the channel.
+    session->second.reaped = true;
+    const int channel = session->second.channel.fd();
+    for (int i = 0; i < kMaxDrain && watches_.contains(channel); ++i) on_session_message(pid);
     // A role that cannot even start is tried again, not in a loop.
     if (session->second.phase == Phase::spare) spares_again_ms_ = clock_.monotonic_ms() + 1000;
     const bool expected = session->second.told_to_end || (!killed && WEXITSTATUS(status) == 0);
@@ -182,10 +187,10 @@ void Monitor::on_child(pid_t pid, int status) {
     end_session(pid, false);
   } else if (const auto job = jobs_.find(pid); job != jobs_.end()) {
     // Its lock messages may still be waiting in the channel.
-    while (jobs_.contains(pid) && job->second.channel.valid()) on_maildrop_message(pid);
+    job->second.reaped = true;
+    for (int i = 0; i < kMaxDrain && job->second.channel.valid(); ++i) on_maildrop_message(pid);
     if (killed) log::error("maildrop process {} of {} ended: {}; its maildrop is recovered at the next login", pid, job->second.owner.name, how);
-    if (job->second.holds_dotlock) on_dotlock(job->second, {ipc::DotlockOp::unlock, 0});
-    jobs_.erase(pid);
+    jobs_.erase(pid);  // and with it a dotlock it left behind
   } else if (const auto authenticator = authenticators_.find(pid); authenticator != authenticators_.end()) {
     if (!authenticator->second.retired && !stopping_) {
       log::error("authenticator process {} ended: {}; starting another", pid, how);

@@ -8,7 +8,6 @@
 #include "common/base/text.h"
 #include "common/log/log.h"
 #include "popper/monitor/monitor.h"
-#include "popper/monitor/spool_dotlock.h"
 
 namespace qpop::monitor {
 
@@ -165,14 +164,14 @@ void Monitor::on_maildrop_message(pid_t pid) {
   job.channel.close();
   if (frame || frame.error().kind() == base::ErrorKind::malformed) {
     log::error("maildrop process {} of {}: message that is not allowed; killed", pid, job.owner.name);
-    ::kill(pid, SIGKILL);
+    if (!job.reaped) ::kill(pid, SIGKILL);
   }
 }
 
 /// The request names no path: folder and name are those of the user the authenticator named.
 void Monitor::on_dotlock(MaildropJob& job, const ipc::DotlockRequest& request) {
-  const auto reply = apply_dotlock(job.owner, job.pid, request);
-  if (reply.result == ipc::DotlockResult::done && request.op != ipc::DotlockOp::touch) job.holds_dotlock = request.op == ipc::DotlockOp::lock;
+  if (job.dotlock == nullptr) job.dotlock = std::make_unique<SpoolDotlock>(job.owner);
+  const auto reply = job.dotlock->apply(request);
   if (job.channel.valid()) (void)job.channel.send(reply, {}, false);
 }
 

@@ -179,7 +179,8 @@ void Monitor::end_session(pid_t pid, bool kill) {
   LiveSession& session = found->second;
   if (kill) {
     session.told_to_end = true;
-    ::kill(pid, SIGKILL);  // our own child, not reaped yet
+    if (session.reaped) return;  // its end is being handled
+    ::kill(pid, SIGKILL);
     // Its descriptors, the session lock among them, are free once it is reaped.
     if (session.phase != Phase::spare) return;
   }

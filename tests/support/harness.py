@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Starts the real programs for a test: private folders, free loopback ports, an unprivileged uid; ends what it started, by pid."""
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -14,6 +15,11 @@ SKIPPED = 77
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # A uid without a name: the server must do without one, as in a container.
 TEST_UID = 64321
+def named_uid():
+    """For programs that ask the user database for their own name."""
+    return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+
+
 PASSWORD = "correct horse battery"
 
 

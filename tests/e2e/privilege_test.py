@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The server as root with a system user's spool: who runs as whom, confined how, holding what. In a private mount namespace."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from harness import PASSWORD, Pop, Site, mailbox, message, program, skip, wait_until  # noqa: E402
+
+UIDS = {"popnet": 64401, "pop": 64402, "ada": 64403, "toor": 5}
+
+
+def private_namespace():
+    if os.geteuid() != 0:
+        skip("needs root")
+    if os.environ.get("QPOP_TEST_NAMESPACE") != "1":
+        environment = dict(os.environ, QPOP_TEST_NAMESPACE="1")
+        sys.exit(subprocess.run(["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv], env=environment).returncode)
+
+
+def prepare(site):
+    """Accounts, /var/mail and /etc/pop.auth that exist in this namespace only."""
+    etc = os.path.join(site.root, "etc")
+    shutil.copytree("/etc", etc, symlinks=True, ignore_dangling_symlinks=True, ignore=shutil.ignore_patterns("pop.auth*", "shadow-", "gshadow-"))
+    with open(os.path.join(etc, "passwd")) as file:
+        lines = [line for line in file if line.split(":")[0] not in UIDS]
+    lines += [f"{name}:x:{uid}:{uid}::/nonexistent:/usr/sbin/nologin\n" for name, uid in UIDS.items()]
+    with open(os.path.join(etc, "passwd"), "w") as file:
+        file.writelines(lines)
+    with open(os.path.join(etc, "group"), "a") as file:
+        file.writelines(f"{name}:x:{uid}:\n" for name, uid in UIDS.items() if name != "toor")
+    subprocess.run(["mount", "--bind", etc, "/etc"], check=True)
+    mail = os.path.join(site.root, "mail")
+    os.mkdir(mail)
+    shutil.chown(mail, "root", "mail")
+    os.chmod(mail, 0o2775)
+    subprocess.run(["mount", "--bind", mail, "/var/mail"], check=True)
+    for name in ("ada", "toor"):
+        path = f"/var/mail/{name}"
+        with open(path, "wb") as file:
+            file.write(mailbox(5))
+        os.chown(path, UIDS[name], 8)
+        os.chmod(path, 0o660)
+    for argv, text in ((["-init"], None), (["-user", "ada", "-stdin"], PASSWORD), (["-user", "toor", "-stdin"], PASSWORD)):
+        subprocess.run([program("popauth"), *argv], input=(text or "").encode() + b"\n", check=True, stderr=subprocess.DEVNULL)
+    os.chmod(site.state, 0o711)
+    site.options.update({"spool-dir": "/var/mail"})
+    site.database = "/etc/pop.auth"
+
+
+def status(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def by_name(site, name):
+    return [pid for pid in children(site.process.pid) if status(pid)["Name"] == name]
+
+
+def descriptors(pid):
+    folder = f"/proc/{pid}/fd"
+    out = []
+    for fd in os.listdir(folder):
+        try:
+            out.append(os.readlink(os.path.join(folder, fd)))
+        except FileNotFoundError:
+            pass
+    return out
+
+
+def client_socket(connection):
+    """The inode of the server's end of a loopback connection, as /proc/PID/fd shows it."""
+    ours, theirs = connection.getsockname()[1], connection.getpeername()[1]
+    with open("/proc/net/tcp") as file:
+        for line in file.readlines()[1:]:
+            words = line.split()
+            if int(words[1].split(":")[1], 16) == theirs and int(words[2].split(":")[1], 16) == ours and words[3] == "01":
+                return f"socket:[{words[9]}]"
+    raise AssertionError("connection not found")
+
+
+def check_sessions(site):
+    for pid in by_name(site, "popper-session"):
+        facts = status(pid)
+        assert facts["Uid"].split() == [str(UIDS["popnet"])] * 4, facts["Uid"]
+        assert facts["Gid"].split() == [str(UIDS["popnet"])] * 4
+        assert facts["Groups"].split() == [str(UIDS["popnet"])], facts["Groups"]
+        assert facts["NoNewPrivs"] == "1" and facts["Seccomp"] == "2", facts
+        assert int(facts["CapEff"], 16) == 0 and int(facts["CapPrm"], 16) == 0
+        assert os.path.realpath(os.readlink(f"/proc/{pid}/root")) == os.path.join(site.state, "empty")
+        assert os.listdir(f"/proc/{pid}/root/") == []
+
+
+def check_login(site):
+    connection = site.connect()
+    client = Pop(connection)
+    inode = client_socket(connection)
+    holders = [pid for pid in [site.process.pid, *children(site.process.pid)] if inode in descriptors(pid)]
+    assert len(holders) == 1 and holders[0] in by_name(site, "popper-session"), "only the session may hold the client's socket"
+    client.login()
+    session = holders[0]
+    # Spool and listing are there, read-only; the authenticator's channel is gone.
+    open_files = [name for name in descriptors(session) if name.startswith("/") and "null" not in name]
+    assert sorted(os.path.basename(name) for name in open_files) == ["ada", "index", "session"], open_files
+    for fd in os.listdir(f"/proc/{session}/fd"):
+        if os.readlink(f"/proc/{session}/fd/{fd}") == "/var/mail/ada":
+            with open(f"/proc/{session}/fdinfo/{fd}") as file:
+                flags = int(re.search(r"flags:\s*(\d+)", file.read()).group(1), 8)
+            assert flags & os.O_ACCMODE == os.O_RDONLY, "the session's spool descriptor must be read-only"
+    authenticator, = by_name(site, "popper-auth")
+    facts = status(authenticator)
+    assert facts["Uid"].split() == [str(UIDS["pop"])] * 4 and facts["NoNewPrivs"] == "1" and facts["Seccomp"] == "2"
+    assert inode not in descriptors(authenticator)
+    with open(f"/proc/{session}/environ", "rb") as file:
+        assert PASSWORD.encode() not in file.read()
+    check_sessions(site)
+    client.ok("DELE 1")
+    return client
+
+
+def check_maildrop_process(site, client):
+    """Holds the spool's lock, so that the maildrop process of the update can be looked at while it waits."""
+    with open("/var/mail/ada.lock", "x") as file:
+        file.write(f"{os.getpid()}\n")
+    client.send(b"QUIT\r\n")
+    pid, = wait_until(lambda: by_name(site, "popper-maildrop"), what="maildrop process")
+    # Not before it has given up its rights.
+    wait_until(lambda: status(pid)["Seccomp"] == "2", what="confinement")
+    facts = status(pid)
+    assert facts["Uid"].split() == [str(UIDS["ada"])] * 4, facts["Uid"]
+    assert facts["Groups"].split() == [str(UIDS["ada"])], "never in group mail"
+    assert facts["NoNewPrivs"] == "1" and int(facts["CapEff"], 16) == 0
+    assert not [name for name in descriptors(pid) if name.startswith("socket:") and name == client_socket(client.socket)]
+    os.unlink("/var/mail/ada.lock")
+    assert client.line().startswith(b"+OK"), site.log()
+    client.close()
+    with open("/var/mail/ada", "rb") as file:
+        assert file.read() == mailbox(5)[len(message(1)):]
+    facts = os.stat("/var/mail/ada")
+    assert (facts.st_uid, facts.st_gid, facts.st_mode & 0o7777) == (UIDS["ada"], 8, 0o660), "owner, group and mode stay"
+    wait_until(lambda: sorted(os.listdir("/var/mail")) == ["ada", "toor"], what="lock file removed")
+
+
+def check_refusals(site):
+    client = Pop(site.connect())
+    client.ok("USER toor")
+    assert client.command(f"PASS {PASSWORD}").startswith(b"-ERR [AUTH]"), "uids up to block-uid may not log in"
+    client.close()
+    os.rename("/var/mail/ada", "/var/mail/saved")
+    for what, make in (("symlink", lambda: os.symlink("/var/mail/toor", "/var/mail/ada")),
+                       ("fifo", lambda: os.mkfifo("/var/mail/ada")),
+                       ("directory", lambda: os.mkdir("/var/mail/ada")),
+                       ("owner", lambda: shutil.copy("/var/mail/saved", "/var/mail/ada")),
+                       ("link", lambda: (os.link("/var/mail/saved", "/var/mail/ada")))):
+        make()
+        client = Pop(site.connect())
+        client.ok("USER ada")
+        answer = client.command(f"PASS {PASSWORD}")
+        assert answer.startswith(b"-ERR [SYS/PERM]"), (what, answer)
+        client.close()
+        if os.path.isdir("/var/mail/ada"):
+            os.rmdir("/var/mail/ada")
+        else:
+            os.unlink("/var/mail/ada")
+        assert what in site.log(), (what, site.log())
+    os.rename("/var/mail/saved", "/var/mail/ada")
+
+
+def main():
+    private_namespace()
+    with Site(users=(), uid=0) as site:
+        prepare(site)
+        site.start()
+        try:
+            wait_until(lambda: len(by_name(site, "popper-session")) >= 4, what="waiting sessions")
+            time.sleep(0.2)
+            check_sessions(site)
+            client = check_login(site)
+            check_maildrop_process(site, client)
+            check_refusals(site)
+        except BaseException:
+            print(site.log())
+            raise
+        assert site.stop() == 0
+    print("privileges: ok")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Ways to start the server and to talk to it while it runs: inetd, systemd sockets, daemon, signals, faults. Usage: starting_test.py CASE."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from harness import PASSWORD, Pop, Site, free_port, mailbox, program, skip, wait_until  # noqa: E402
+
+
+def session(port):
+    """The transcript that every way of starting must pass."""
+    client = Pop(wait_until(lambda: try_connect(port), what="server"))
+    assert client.greeting.startswith(b"+OK Qpopper (version "), client.greeting
+    assert b"3 visible messages" in client.login()
+    _, body = client.multi("RETR 2")
+    assert b"<2@example.org>" in body
+    client.ok("DELE 2")
+    client.ok("RSET")
+    client.ok("QUIT")
+    assert client.line() == b""
+    client.close()
+
+
+def try_connect(port):
+    try:
+        return socket.create_connection(("127.0.0.1", port), timeout=20)
+    except OSError:
+        return None
+
+
+def stop(process):
+    process.terminate()
+    return process.wait(20)
+
+
+def inetd(site):
+    path = shutil.which("inetd", path="/usr/sbin:/sbin")
+    if path is None:
+        skip("openbsd-inetd is not installed")
+    port = free_port()
+    site.write_config(**{"log-target": "syslog"})
+    conf = os.path.join(site.root, "inetd.conf")
+    user = "root" if os.geteuid() == 0 else subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+    command = f"{program('popper')} popper -f {site.config}"
+    if os.geteuid() == 0:
+        command = f"/usr/bin/setpriv setpriv --reuid {site.uid} --regid {site.uid} --clear-groups {program('popper')} -s -f {site.config}"
+    with open(conf, "w") as file:
+        file.write(f"127.0.0.1:{port} stream tcp nowait {user} {command}\n")
+    if os.geteuid() != 0:
+        skip("inetd needs root")
+    process = subprocess.Popen([path, "-d", conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        session(port)
+        session(port)
+    finally:
+        stop(process)
+
+
+def systemd(site, accept):
+    if shutil.which("systemd-socket-activate") is None:
+        skip("systemd-socket-activate is not installed")
+    port = free_port()
+    site.write_config()
+    log = open(site.log_path, "ab")
+    argv = ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", *(["--accept"] if accept else []), program("popper"), "--foreground", "-f", site.config]
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=site.environment(), **site.identity())
+    try:
+        session(port)
+        session(port)
+    finally:
+        stop(process)
+
+
+def daemon(site):
+    """Two addresses, a pid file, the background; a second server is refused; SIGTERM ends it and removes the file."""
+    first, second = free_port(), free_port()
+    pid_file = os.path.join(site.root, "popper.pid")
+    listen = [f"127.0.0.1:{first}"]
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        listen.append(f"[::1]:{second}")
+    except OSError:
+        listen.append(f"127.0.0.1:{second}")
+    site.write_config(listen=listen, **{"pid-file": pid_file})
+    log = open(site.log_path, "ab")
+    started = subprocess.run([program("popper"), "-f", site.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=site.environment(),
+                             timeout=20, **site.identity())
+    assert started.returncode == 0, site.log()
+    pid = int(wait_until(lambda: open(pid_file).read().strip() if os.path.exists(pid_file) else "", what="pid file"))
+    session(first)
+    again = site.run([program("popper"), "--foreground", "-f", site.config], check=False)
+    assert again.returncode == 3 and b"listen" in again.stderr, again
+    other = "::1" if listen[1].startswith("[") else "127.0.0.1"
+    client = Pop(socket.create_connection((other, second), timeout=20))
+    client.login()
+    os.kill(pid, signal.SIGTERM)
+    assert client.line().startswith(b"-ERR [SYS/TEMP] Server is shutting down")
+    wait_until(lambda: not os.path.exists(pid_file), what="pid file removed")
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), what="server ended")
+    assert site.read_spool() == mailbox(3)
+
+
+def reload(site):
+    """SIGHUP: sessions go on, new clients see the new configuration, a faulty one changes nothing, addresses come and go."""
+    site.start()
+    client = Pop(site.connect())
+    client.login()
+    extra = free_port()
+    site.write_config(listen=[f"127.0.0.1:{site.port}", f"127.0.0.1:{extra}"], shy="true")
+    site.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "configuration reloaded" in site.log(), what="reload")
+    client.ok("NOOP")
+    assert Pop(socket.create_connection(("127.0.0.1", extra), timeout=20)).greeting.startswith(b"+OK ready")
+    with open(site.config, "a") as file:
+        file.write("set nonsense = 1\n")
+    site.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "not reloaded" in site.log(), what="refused reload")
+    assert 'unknown option "nonsense"' in site.log()
+    assert Pop(site.connect()).greeting.startswith(b"+OK ready")
+    client.ok("DELE 1")
+    client.ok("QUIT")
+    other = Pop(site.connect())
+    assert b"2 visible" in other.login()
+
+
+def notify(site):
+    """Type=notify of systemd: READY when it serves, RELOADING, STOPPING."""
+    path = os.path.join(site.root, "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(path)
+        os.chmod(path, 0o666)
+        receiver.settimeout(20)
+        site.port = free_port()
+        site.write_config(listen=f"127.0.0.1:{site.port}")
+        log = open(site.log_path, "ab")
+        site.process = subprocess.Popen([program("popper"), "--foreground", "-f", site.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                        env=dict(site.environment(), NOTIFY_SOCKET=path), **site.identity())
+        assert receiver.recv(1000) == b"READY=1"
+        session(site.port)
+        site.process.send_signal(signal.SIGHUP)
+        assert receiver.recv(1000).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert receiver.recv(1000) == b"READY=1"
+        site.process.terminate()
+        assert receiver.recv(1000) == b"STOPPING=1"
+        assert site.process.wait(20) == 0
+
+
+def faults(site):
+    """Each fault at start: message with place, cause and remedy; documented exit code."""
+    def attempt(want_code, *want_texts, **options):
+        listen = options.pop("listen", f"127.0.0.1:{free_port()}")
+        site.write_config(listen=listen, **options)
+        done = site.run([program("popper"), "--foreground", "-f", site.config], check=False, timeout=20)
+        assert done.returncode == want_code, (options, done.returncode, done.stderr)
+        for text in want_texts:
+            assert text.encode() in done.stderr, (text, done.stderr)
+
+    attempt(2, "qpopper.config line 8", 'timeout = "5 minuts"', "use s, m or h", timeout="5 minuts")
+    attempt(3, "spool-dir", "/nonexistent", "No such file", **{"spool-dir": "/nonexistent"})
+    attempt(3, "auth-db", "popauth -init", **{"auth-db": os.path.join(site.root, "missing")})
+    attempt(3, "state-dir", "/proc/none", **{"state-dir": "/proc/none"})
+    attempt(3, "mail-locks", "want dotlock, fcntl, flock or none", **{"mail-locks": "lockf"})
+    attempt(3, "listen", "not a numeric address", listen="mail.example.org:110")
+    attempt(3, "listen", "the port must be a number", listen="127.0.0.1:pop")
+    os.chmod(site.database, 0o644)
+    attempt(3, "wrong mode (0644)", "chmod 600 it")
+    os.chmod(site.database, 0o600)
+    nothing = site.run([program("popper")], check=False)
+    assert nothing.returncode == 1 and b"no address is given" in nothing.stderr, nothing
+    wrong = site.run([program("popper"), "--no-such-option"], check=False)
+    assert wrong.returncode == 1 and b"--help" in wrong.stderr, wrong
+    site.write_config()
+    good = site.run([program("popper"), "--check", "-f", site.config])
+    assert b"configuration is sound" in good.stdout
+    printed = site.run([program("popper"), "--print-config", "-f", site.config]).stdout
+    assert b"# command line" not in printed and f"# {site.config} line 1".encode() in printed, printed
+    # From inetd the client gets one answer, and no detail.
+    site.write_config(**{"spool-dir": "/nonexistent"})
+    connection = site.start_single()
+    answer = connection.makefile("rb").read()
+    assert answer == b"-ERR [SYS/PERM] Server configuration is at fault; contact your administrator\r\n", answer
+    assert site.process.wait(20) == 3
+    site.process = None
+
+
+def unreadable(site):
+    """A spool that may not be read is an error for this user, and the log says which file and why."""
+    if os.geteuid() != 0:
+        skip("needs root to make a spool of somebody else")
+    site.start()
+    os.chown(os.path.join(site.spool, "ada"), 0, 0)
+    client = Pop(site.connect())
+    client.ok("USER ada")
+    assert client.command(f"PASS {PASSWORD}").startswith(b"-ERR [SYS/PERM]")
+    assert os.path.join(site.spool, "ada") in site.log() and "open maildrop" in site.log(), site.log()
+
+
+def full_disk(site):
+    """A full state folder: the server says so at start, serves all the same, and deletes what needs no room."""
+    if os.geteuid() != 0:
+        skip("needs root to mount a small file system")
+    if os.environ.get("QPOP_TEST_NAMESPACE") != "1":
+        raise AssertionError("run through main()")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=64k,mode=711,uid={site.uid}", "tmpfs", site.state], check=True)
+    filler = os.path.join(site.state, "filler")
+    try:
+        with open(filler, "wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+    except OSError:
+        pass
+    site.start()
+    assert "No space left on device" in site.log() and "free some space" in site.log(), site.log()
+    client = Pop(site.connect())
+    client.ok("USER ada")
+    first = client.command(f"PASS {PASSWORD}")
+    if first.startswith(b"+OK"):
+        client.ok("DELE 3")
+        client.ok("QUIT")
+        assert site.read_spool() == mailbox(2)
+    else:
+        assert first.startswith(b"-ERR [SYS/TEMP]"), first
+        assert "No space left" in site.log()
+    site.stop()
+
+
+CASES = {"inetd": inetd, "systemd-accept": lambda site: systemd(site, True), "systemd-listen": lambda site: systemd(site, False), "daemon": daemon,
+         "reload": reload, "notify": notify, "faults": faults, "unreadable": unreadable, "full-disk": full_disk}
+
+
+def main():
+    name = sys.argv[1]
+    if name == "full-disk" and os.geteuid() == 0 and os.environ.get("QPOP_TEST_NAMESPACE") != "1":
+        environment = dict(os.environ, QPOP_TEST_NAMESPACE="1")
+        sys.exit(subprocess.run(["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv], env=environment).returncode)
+    with Site() as site:
+        site.put_spool("ada", mailbox(3))
+        try:
+            CASES[name](site)
+        except BaseException:
+            print(site.log())
+            raise
+    print(f"{name}: ok")
+
+
+if __name__ == "__main__":
+    main()
