@@ -10,6 +10,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -128,6 +129,12 @@ bool report(const std::vector<config::Problem>& problems) {
   return !config::has_errors(problems);
 }
 
+/// A fault on the command line is the caller's, one in a file the administrator's.
+ExitCode code_of(const std::vector<config::Problem>& problems) {
+  const auto on_command_line = [](const config::Problem& problem) { return !problem.warning && problem.text.starts_with("command line"); };
+  return std::ranges::any_of(problems, on_command_line) ? kUsage : kConfiguration;
+}
+
 base::Result<std::vector<std::pair<std::string, base::UniqueFd>>> open_all(const std::vector<std::string>& texts) {
   std::vector<std::pair<std::string, base::UniqueFd>> listeners;
   for (const auto& text : texts) {
@@ -203,9 +210,9 @@ int Program::check() {
   bool sound = report(line_.problems);
   if (line_.action == config::Action::print_config) {
     fmt::print("{}", config::effective_text(line_.settings));
-    return sound ? kOk : kConfiguration;
+    return sound ? kOk : code_of(line_.problems);
   }
-  if (!sound) return kConfiguration;
+  if (!sound) return code_of(line_.problems);
   std::vector<config::Problem> problems;
   const auto environment = monitor::look_up_environment(line_.settings, problems);
   monitor::check_environment(line_.settings, environment, problems);
@@ -239,18 +246,17 @@ int Program::serve(Start start) {
   const bool log_stderr = line_.settings.text(Opt::log_target) == "stderr";
   // Until it serves, the administrator is at the terminal.
   open_log(line_.settings, ident_, true);
-  if (!report(line_.problems)) return arguments_.empty() || line_.settings.is_preset(Opt::config_file) ? kUsage : kConfiguration;
+  if (!report(line_.problems)) return code_of(line_.problems);
+  if (start.passed.empty() && line_.settings.list(Opt::listen).empty()) {
+    log::fatal("standard input is no client's socket and no address is given; name one, for example popper 110, or set listen in a configuration file");
+    return kUsage;
+  }
   std::vector<config::Problem> problems;
   const auto environment = monitor::look_up_environment(line_.settings, problems);
   monitor::check_environment(line_.settings, environment, problems);
   if (!report(problems)) return kEnvironment;
   if (start.passed.empty()) {
-    const auto& texts = line_.settings.list(Opt::listen);
-    if (texts.empty()) {
-      log::fatal("standard input is no client's socket and no address is given; name one, for example popper 110, or set listen in a configuration file");
-      return kUsage;
-    }
-    auto opened = open_all(texts);
+    auto opened = open_all(line_.settings.list(Opt::listen));
     if (!opened) {
       log::fatal("{}", opened.error().message());
       return kEnvironment;

@@ -26,6 +26,7 @@ std::vector<int> take_passed_sockets() {
     const auto number = base::parse_decimal(count);
     for (int i = 0; number && *number <= kMost && i < static_cast<int>(*number); ++i) {
       ::fcntl(kFirst + i, F_SETFD, FD_CLOEXEC);
+      ::fcntl(kFirst + i, F_SETFL, ::fcntl(kFirst + i, F_GETFL) | O_NONBLOCK);  // accept() in a loop must come back
       fds.push_back(kFirst + i);
     }
   }

@@ -156,11 +156,11 @@ def check_refusals(site):
     assert client.command(f"PASS {PASSWORD}").startswith(b"-ERR [AUTH]"), "uids up to block-uid may not log in"
     client.close()
     os.rename("/var/mail/ada", "/var/mail/saved")
-    for what, make in (("symlink", lambda: os.symlink("/var/mail/toor", "/var/mail/ada")),
+    for what, make in (("symbolic link", lambda: os.symlink("/var/mail/toor", "/var/mail/ada")),
                        ("fifo", lambda: os.mkfifo("/var/mail/ada")),
                        ("directory", lambda: os.mkdir("/var/mail/ada")),
-                       ("owner", lambda: shutil.copy("/var/mail/saved", "/var/mail/ada")),
-                       ("link", lambda: (os.link("/var/mail/saved", "/var/mail/ada")))):
+                       ("belongs to uid", lambda: shutil.copy("/var/mail/saved", "/var/mail/ada")),
+                       ("has 2 links", lambda: os.link("/var/mail/saved", "/var/mail/ada"))):
         make()
         client = Pop(site.connect())
         client.ok("USER ada")
