@@ -11,7 +11,9 @@
 
 namespace qpop::popauth {
 
-void open_audit() { log::open({.ident = "popauth", .facility = LOG_AUTH, .to_syslog = true, .to_stderr = false}); }
+void open_audit() {
+  log::open({.ident = "popauth", .facility = LOG_AUTH, .to_syslog = true, .to_stderr = false});
+}
 
 void audit(const Identity& identity, const AuditEntry& entry) {
   const char* tty = ::ttyname(STDIN_FILENO);

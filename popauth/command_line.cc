@@ -22,7 +22,9 @@ namespace {
 constexpr int kMaxArguments = 16;
 constexpr std::size_t kMaxArgumentOctets = 1024;
 
-Error wrong(std::string text) { return Error{ErrorKind::denied, std::move(text)}; }
+Error wrong(std::string text) {
+  return Error{ErrorKind::denied, std::move(text)};
+}
 
 class Parser {
  public:

@@ -6,10 +6,9 @@ namespace qpop::popauth {
 
 enum class ExitCode : int {
   ok = 0,
-  failed = 1,       ///< any refusal or failure, wrong use, -help: the one code the original had
-  unsafe = 2,       ///< a limit set by the caller is too low, or the program has rights it must not have
-  timed_out = 3,    ///< the database stayed locked for 10 s
-  interrupted = 4,  ///< end of input at a prompt
+  failed = 1,     ///< any refusal or failure, wrong use, -help: the one code the original had
+  unsafe = 2,     ///< a limit set by the caller is too low, or the program has rights it must not have
+  timed_out = 3,  ///< the database stayed locked for 10 s
 };
 
 }  // namespace qpop::popauth

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,7 +34,16 @@ Ids user_ids() {
   return ids;
 }
 
-Error not_given_up(const char* what) { return Error{ErrorKind::unsafe, fmt::format("cannot give up rights ({})", what)}; }
+Error not_given_up(const char* what) {
+  return Error{ErrorKind::unsafe, fmt::format("cannot give up rights ({})", what)};
+}
+
+/// seteuid() that is read back. Each change of the effective uid makes the kernel set "dumpable" from a sysctl, which
+/// would let the caller read our memory.
+bool set_effective(uid_t uid) {
+  const bool done = ::seteuid(uid) == 0 && ::geteuid() == uid;
+  return ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && done;
+}
 
 /// Root only: the owner's group, no others.
 Status become_group_of(uid_t owner) {
@@ -42,7 +52,8 @@ Status become_group_of(uid_t owner) {
   if (::setgroups(0, nullptr) != 0 || ::setresgid(group, group, group) != 0) return not_given_up("group");
   gid_t real = 0, effective = 0, saved = 0;
   ::getresgid(&real, &effective, &saved);
-  if (real != group || effective != group || saved != group || ::getgroups(0, nullptr) != 0) return not_given_up("group");
+  if (real != group || effective != group || saved != group || ::getgroups(0, nullptr) != 0)
+    return not_given_up("group");
   return {};
 }
 
@@ -53,12 +64,13 @@ Result<Identity> Identity::take() {
   identity.real_ = ::getuid();
   identity.effective_at_start_ = ::geteuid();
   if (identity.effective_at_start_ == 0 && identity.real_ != 0) {
-    return Error{ErrorKind::unsafe, "must not be set-uid to root; install it set-uid to the user that owns the database (popauth(8))"};
+    return Error{ErrorKind::unsafe,
+                 "must not be set-uid to root; install it set-uid to the user that owns the database (popauth(8))"};
   }
   identity.lent_ = identity.real_ != identity.effective_at_start_ && identity.real_ != 0;
   const gid_t group = ::getgid();
   if (::setresgid(group, group, group) != 0 || ::getegid() != group) return not_given_up("group");
-  if (::seteuid(identity.real_) != 0 || ::geteuid() != identity.real_) return not_given_up("user");
+  if (!set_effective(identity.real_)) return not_given_up("user");
   if (const passwd* entry = ::getpwuid(identity.real_); entry != nullptr) identity.name_ = entry->pw_name;
   return identity;
 }
@@ -76,7 +88,9 @@ bool Identity::is_administrator() const {
   return owner && *owner == real_;
 }
 
-std::string Identity::who() const { return name_.empty() ? fmt::format("uid {}", real_) : name_; }
+std::string Identity::who() const {
+  return name_.empty() ? fmt::format("uid {}", real_) : name_;
+}
 
 Status Identity::become_owner() const {
   auto owner = this->owner();
@@ -84,7 +98,7 @@ Status Identity::become_owner() const {
   if (is_root()) {
     if (auto ok = become_group_of(*owner); !ok) return ok;
   }
-  if (::setresuid(*owner, *owner, *owner) != 0) return not_given_up("user");
+  if (::setresuid(*owner, *owner, *owner) != 0 || !set_effective(*owner)) return not_given_up("user");
   const auto ids = user_ids();
   if (ids.real != *owner || ids.effective != *owner || ids.saved != *owner) return not_given_up("user");
   if (real_ != *owner && ::seteuid(real_) == 0) return not_given_up("they could be taken back");
@@ -95,12 +109,12 @@ Result<DatabaseRights> DatabaseRights::take(const Identity& identity) {
   auto owner = identity.owner();
   if (!owner) return owner.error();
   if (*owner == ::geteuid()) return DatabaseRights{identity.real_uid(), false};
-  if (::seteuid(*owner) != 0 || ::geteuid() != *owner) return Error::from_errno(errno, "seteuid");
+  if (!set_effective(*owner)) return Error::from_errno(errno, "seteuid");
   return DatabaseRights{identity.real_uid(), true};
 }
 
 DatabaseRights::~DatabaseRights() {
-  if (held_ && (::seteuid(real_) != 0 || ::geteuid() != real_)) ::_exit(static_cast<int>(ExitCode::unsafe));
+  if (held_ && !set_effective(real_)) ::_exit(static_cast<int>(ExitCode::unsafe));
 }
 
 }  // namespace qpop::popauth

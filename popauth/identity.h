@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Who calls, who owns the database, and the switch between the two.
 //
-// Set-uid: real uid = the caller, saved uid = the owner (`pop`). The effective uid is the caller's from the start on, the owner's only
-// inside a DatabaseRights, and before a write the owner's uid takes all three places, so that the caller can no longer signal us.
+// Set-uid: real uid = the caller, saved uid = the owner (`pop`). The effective uid is the caller's from the start on,
+// the owner's only inside a DatabaseRights, and before a write the owner's uid takes all three places, so that the
+// caller can no longer signal us.
 #pragma once
 
 #include <sys/types.h>

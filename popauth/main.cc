@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // popauth: manages the database of APOP and POP secrets.
-// Runs as: pop (set-uid) with the real uid of any user, or root, or the owner of a private database. Source: popauth(8).
+// Runs as: pop (set-uid) with the real uid of any user, or root, or the owner of a private database. Source:
+// popauth(8).
 #include <cstdio>
 #include <exception>
 
@@ -14,7 +15,9 @@
 #if QPOP_SANITIZED
 // A process that may not be dumped cannot be searched for leaks.
 extern "C" const char* __asan_default_options();
-extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
+extern "C" const char* __asan_default_options() {
+  return "detect_leaks=0";
+}
 #endif
 
 namespace {

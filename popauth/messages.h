@@ -12,7 +12,8 @@
 namespace qpop::popauth {
 
 inline constexpr std::string_view kOnlyRoot = "Only superuser can perform the requested function";
-inline constexpr std::string_view kOnlyAdministrator = "Only superuser or user \"pop\" can perform the requested function";
+inline constexpr std::string_view kOnlyAdministrator =
+    "Only superuser or user \"pop\" can perform the requested function";
 
 /// "popauth: TEXT" and the exit code to return.
 inline ExitCode fail(std::string_view text, ExitCode code = ExitCode::failed) {
@@ -20,10 +21,14 @@ inline ExitCode fail(std::string_view text, ExitCode code = ExitCode::failed) {
   return code;
 }
 
-inline ExitCode fail(const base::Error& error, ExitCode code = ExitCode::failed) { return fail(error.message(), code); }
+inline ExitCode fail(const base::Error& error, ExitCode code = ExitCode::failed) {
+  return fail(error.message(), code);
+}
 
 /// A line without the program's name in front.
-inline void say(std::string_view text) { std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data()); }
+inline void say(std::string_view text) {
+  std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
+}
 
 inline std::string no_entry(std::string_view user) {
   std::string text = "no entry for \"";

@@ -49,7 +49,8 @@ void set_signal(int number, void (*handler)(int)) {
 
 void reset_signals() {
   for (int number = 1; number < NSIG; ++number) set_signal(number, SIG_DFL);
-  // A limit on file sizes must be an error, not a death in the middle of a write; a stopped process must not hold the write lock.
+  // A limit on file sizes must be an error, not a death in the middle of a write; a stopped process must not hold the
+  // write lock.
   for (const int number : {SIGXFSZ, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE}) set_signal(number, SIG_IGN);
   sigset_t none;
   sigemptyset(&none);
@@ -74,10 +75,12 @@ struct Need {
 };
 
 constexpr rlim_t kMiB = 1U << 20U;
-// File: room for a database of 100 000 accounts. Address space: the program, its libraries and the map. CPU: hashing takes 0.1 s.
+// File: room for a database of 100 000 accounts. Address space: the program, its libraries and the map. CPU: hashing
+// takes 0.1 s.
 constexpr std::array kNeeds{
-    Need{RLIMIT_FSIZE, "file size", 128 * kMiB}, Need{RLIMIT_NOFILE, "open files", 16},   Need{RLIMIT_AS, "address space", 256 * kMiB},
-    Need{RLIMIT_DATA, "data size", 64 * kMiB},   Need{RLIMIT_STACK, "stack size", kMiB / 2}, Need{RLIMIT_CPU, "CPU time", 5},
+    Need{RLIMIT_FSIZE, "file size", 128 * kMiB},  Need{RLIMIT_NOFILE, "open files", 16},
+    Need{RLIMIT_AS, "address space", 256 * kMiB}, Need{RLIMIT_DATA, "data size", 64 * kMiB},
+    Need{RLIMIT_STACK, "stack size", kMiB / 2},   Need{RLIMIT_CPU, "CPU time", 5},
 };
 
 }  // namespace
@@ -104,7 +107,8 @@ base::Status require_limits() {
       limit.rlim_cur = limit.rlim_max;
       if (::setrlimit(need.resource, &limit) == 0) continue;
     }
-    return Error{ErrorKind::limit, fmt::format("resource limit too low: {} ({}, needs {}); nothing changed", need.name, limit.rlim_cur, need.least)};
+    return Error{ErrorKind::limit, fmt::format("resource limit too low: {} ({}, needs {}); nothing changed", need.name,
+                                               limit.rlim_cur, need.least)};
   }
   return {};
 }

@@ -9,17 +9,17 @@
 
 namespace qpop::popauth {
 
-/// Descriptors 0 to 2 open and all others closed, umask 077, no core, not dumpable, no timers, signals at their defaults and
-/// unblocked except those that must not hit us (SIGXFSZ, SIGTSTP, SIGTTIN, SIGTTOU), environment replaced by two constants.
-/// Ends the process when the first three descriptors cannot be had.
+/// Descriptors 0 to 2 open and all others closed, umask 077, no core, not dumpable, no timers, signals at their
+/// defaults and unblocked except those that must not hit us (SIGXFSZ, SIGTSTP, SIGTTIN, SIGTTOU), environment replaced
+/// by two constants. Ends the process when the first three descriptors cannot be had.
 void make_start_safe();
 
 /// Raises soft limits where the hard limit allows it.
 /// Errors  limit: a limit is too low to finish a write; nothing has been written yet.
 [[nodiscard]] base::Status require_limits();
 
-/// While it lives, the process ends with ExitCode::timed_out after 10 s, so that nobody can keep the database locked with us.
-/// Keyboard signals are ignored: the time is short, and a commit should be reported.
+/// While it lives, the process ends with ExitCode::timed_out after 10 s, so that nobody can keep the database locked
+/// with us. Keyboard signals are ignored: the time is short, and a commit should be reported.
 class TimeBound {
  public:
   TimeBound();

@@ -68,18 +68,23 @@ class PasswordChange {
     const bool own = command_.user.empty() || command_.user == identity_.name();
     if (user_.empty()) return Error{ErrorKind::denied, fmt::format("uid {} has no login name", identity_.real_uid())};
     const bool unasked = command_.has_password || command_.from_stdin;
-    if (!identity_.is_administrator() && (!own || unasked)) return Error{ErrorKind::denied, std::string{kOnlyAdministrator}};
-    if (unasked && command_.user.empty() && !identity_.is_root()) return Error{ErrorKind::denied, "-stdin needs -user NAME"};
+    if (!identity_.is_administrator() && (!own || unasked))
+      return Error{ErrorKind::denied, std::string{kOnlyAdministrator}};
+    if (unasked && command_.user.empty() && !identity_.is_root())
+      return Error{ErrorKind::denied, "-stdin needs -user NAME"};
     if (authdb::is_acceptable_user_name(user_)) return {};
-    return Error{ErrorKind::denied, fmt::format("\"{}\" cannot be a user name here: 1 to 64 of letters, digits and . _ @ + -, not starting "
-                                                "with . or -, not ending in .lock",
-                                                base::escape_untrusted(user_, 80))};
+    return Error{
+        ErrorKind::denied,
+        fmt::format("\"{}\" cannot be a user name here: 1 to 64 of letters, digits and . _ @ + -, not starting "
+                    "with . or -, not ending in .lock",
+                    base::escape_untrusted(user_, 80))};
   }
 
   void warn_about_user() const {
     if (command_.has_password) say("Warning: others can see a password on the command line; use -stdin");
     if (!administrator_ || command_.user.empty() || ::getpwnam(user_.c_str()) != nullptr) return;
-    say(fmt::format("Warning: \"{}\" is not a user of this system; such an account needs mail-user in qpopper.config", user_));
+    say(fmt::format("Warning: \"{}\" is not a user of this system; such an account needs mail-user in qpopper.config",
+                    user_));
   }
 
   base::Status prove_old(const Look& look) {
@@ -100,21 +105,23 @@ class PasswordChange {
     auto password = command_.has_password ? Result<Secret>{std::move(command_.password)}
                     : command_.from_stdin ? read_secret_line(STDIN_FILENO)
                                           : typed_twice();
-    if (!password) return password;
-    const bool unchanged = password->empty() || (proven_ && base::equal_constant_time(old_.view(), password->view()));
-    if (unchanged) return Error{ErrorKind::denied, "Password unchanged."};
+    if (password && is_unchanged(*password)) return Error{ErrorKind::denied, "Password unchanged."};
     return password;
+  }
+
+  bool is_unchanged(const Secret& password) const {
+    return password.empty() || (proven_ && base::equal_constant_time(old_.view(), password.view()));
   }
 
   Result<Secret> typed_twice() const {
     auto terminal = Terminal::open();
     if (!terminal) return terminal.error();
     auto first = terminal->ask("New password:");
-    if (!first || first->empty() || first->view() == kNoApop) return first;
+    if (!first || is_unchanged(*first) || first->view() == kNoApop) return first;
     if (const auto advice = advice_on(first->view()); !identity_.is_administrator() && !advice.empty()) {
       say(advice);
       first = terminal->ask("New password:");
-      if (!first || first->empty()) return first;
+      if (!first || is_unchanged(*first)) return first;
     }
     auto second = terminal->ask("Retype new password:");
     if (!second) return second;
@@ -133,14 +140,18 @@ class PasswordChange {
       secret.sealed_apop = std::move(*sealed);
     }
     if (auto ok = store(identity_, path_, user_, secret, proven_); !ok) return report(ok.error(), "failed");
-    audit(identity_, {.text = fmt::format("{} {} only APOP password for {}", identity_.who(), existed_ ? "changed" : "added", user_),
+    audit(identity_, {.text = fmt::format("{} {} only APOP password for {}", identity_.who(),
+                                          existed_ ? "changed" : "added", user_),
                       .verb = "set",
                       .target = user_});
     return ExitCode::ok;
   }
 
   ExitCode report(const Error& error, std::string_view result) const {
-    audit(identity_, {.text = fmt::format("{} did not set the APOP password", identity_.who()), .verb = "set", .target = user_, .result = result});
+    audit(identity_, {.text = fmt::format("{} did not set the APOP password", identity_.who()),
+                      .verb = "set",
+                      .target = user_,
+                      .result = result});
     return fail(error);
   }
 

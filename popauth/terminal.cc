@@ -3,6 +3,7 @@
 #include "popauth/terminal.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -20,17 +21,24 @@ using base::UniqueFd;
 
 namespace {
 
-// Written by the handler, which does nothing else; the read then returns EINTR because SA_RESTART is not set.
+// Written by the handler, which does nothing else. The signals are blocked but for the wait in ppoll(), so that none
+// can come between a look at this flag and the wait.
 volatile std::sig_atomic_t g_signal = 0;
 
-extern "C" void remember_signal(int number) { g_signal = number; }
+extern "C" void remember_signal(int number) {
+  g_signal = number;
+}
 
 constexpr std::array kDeadly{SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGALRM, SIGUSR1, SIGUSR2};
 
-/// Echo off and signals remembered; both as before in the destructor.
+/// Echo off, signals blocked and remembered; all as before in the destructor.
 class Silence {
  public:
   explicit Silence(int fd) : fd_(fd) {
+    sigset_t deadly;
+    sigemptyset(&deadly);
+    for (const int number : kDeadly) sigaddset(&deadly, number);
+    ::sigprocmask(SIG_BLOCK, &deadly, &old_mask_);
     struct sigaction action {};
     action.sa_handler = remember_signal;
     sigemptyset(&action.sa_mask);
@@ -47,13 +55,22 @@ class Silence {
   ~Silence() {
     if (changed_) ::tcsetattr(fd_, TCSAFLUSH, &old_);
     for (std::size_t i = 0; i < kDeadly.size(); ++i) ::sigaction(kDeadly[i], &old_actions_[i], nullptr);
+    ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
   }
   [[nodiscard]] bool works() const { return changed_; }
+  /// True when there is something to read, false when a signal came.
+  [[nodiscard]] bool wait() const {
+    pollfd waiting{.fd = fd_, .events = POLLIN, .revents = 0};
+    // Any failure but EINTR is left to the read that follows.
+    while (g_signal == 0 && ::ppoll(&waiting, 1, nullptr, &old_mask_) < 0 && errno == EINTR) continue;
+    return g_signal == 0;
+  }
 
  private:
   int fd_;
   bool changed_ = false;
   termios old_{};
+  sigset_t old_mask_{};
   std::array<struct sigaction, kDeadly.size()> old_actions_{};
 };
 
@@ -75,12 +92,13 @@ struct Line {
   }
 };
 
-base::Status read_line(int fd, Line& line) {
+base::Status read_line(int fd, Line& line, const Silence* silence) {
   bool any = false;
   for (;;) {
+    if (silence != nullptr && !silence->wait()) return Error{ErrorKind::busy, "interrupted"};
     char c = 0;
     const ssize_t got = ::read(fd, &c, 1);
-    if (got < 0 && errno == EINTR && g_signal == 0) continue;
+    if (got < 0 && errno == EINTR) continue;
     if (got < 0) return Error::from_errno(errno, "read");
     if (got == 0 && !any) return Error{ErrorKind::busy, "end of input"};
     if (got == 0 || c == '\n') return {};
@@ -91,14 +109,17 @@ base::Status read_line(int fd, Line& line) {
 
 Result<Secret> to_secret(const Line& line) {
   const std::string_view text{line.octets.data(), line.size};
-  if (line.too_long || text.size() > Secret::kMaxOctets) return Error{ErrorKind::limit, "password longer than 255 octets"};
+  if (line.too_long || text.size() > Secret::kMaxOctets)
+    return Error{ErrorKind::limit, "password longer than 255 octets"};
   if (text.find_first_of(std::string_view{"\0\r", 2}) != std::string_view::npos) {
     return Error{ErrorKind::malformed, "password holds NUL or CR, which no POP3 command can carry"};
   }
   return Secret{text};
 }
 
-void write_text(int fd, std::string_view text) { [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size()); }
+void write_text(int fd, std::string_view text) {
+  [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());
+}
 
 }  // namespace
 
@@ -109,7 +130,8 @@ Result<Terminal> Terminal::open() {
     return Error{ErrorKind::not_found, "no terminal to ask for the password; use -stdin"};
   }
   const int in = use_tty ? tty.get() : STDIN_FILENO;
-  // SIGTTOU is ignored, so that a caller cannot stop us; in the background we would switch off the echo of somebody else.
+  // SIGTTOU is ignored, so that a caller cannot stop us; in the background we would switch off the echo of somebody
+  // else.
   if (const pid_t front = ::tcgetpgrp(in); use_tty && front != -1 && front != ::getpgrp()) {
     return Error{ErrorKind::denied, "not in the foreground of the terminal"};
   }
@@ -124,7 +146,7 @@ Result<Secret> Terminal::ask(std::string_view prompt) {
     const Silence silence{in_};
     if (!silence.works()) return Error{ErrorKind::io, "cannot switch off the echo of the terminal"};
     write_text(out_, prompt);
-    ok = read_line(in_, line);
+    ok = read_line(in_, line, &silence);
     write_text(out_, "\n");
     signal = g_signal;
   }
@@ -135,8 +157,7 @@ Result<Secret> Terminal::ask(std::string_view prompt) {
 
 Result<Secret> read_secret_line(int fd) {
   Line line;
-  g_signal = 0;
-  if (auto ok = read_line(fd, line); !ok) return ok.error();
+  if (auto ok = read_line(fd, line, nullptr); !ok) return ok.error();
   return to_secret(line);
 }
 

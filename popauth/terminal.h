@@ -16,9 +16,9 @@ class Terminal {
   /// Errors  not_found: neither; denied: not in the foreground.
   [[nodiscard]] static base::Result<Terminal> open();
 
-  /// Writes `prompt`, reads a line without echo. The settings of the terminal are put back on every way out; after a deadly signal
-  /// the process then dies of it.
-  /// Errors  limit: longer than 255 octets; malformed: holds an octet no POP3 command can carry (NUL, CR); busy: end of input; io.
+  /// Writes `prompt`, reads a line without echo. The settings of the terminal are put back on every way out; after a
+  /// deadly signal the process then dies of it. Errors  limit: longer than 255 octets; malformed: holds an octet no
+  /// POP3 command can carry (NUL, CR); busy: end of input; io.
   [[nodiscard]] base::Result<base::Secret> ask(std::string_view prompt);
 
  private:

@@ -49,7 +49,8 @@ bool confirmed() {
 
 std::string line_of(std::string_view name, const Result<authdb::Account>& account) {
   if (!account) return fmt::format("{:<16}: damaged", name);
-  return fmt::format("{:<16}: {}SCRAM{}", name, account->sealed_apop.empty() ? "" : "APOP ", account->disabled ? " disabled" : "");
+  return fmt::format("{:<16}: {}SCRAM{}", name, account->sealed_apop.empty() ? "" : "APOP ",
+                     account->disabled ? " disabled" : "");
 }
 
 ExitCode list_all(const Identity& identity, const std::string& path) {
@@ -83,7 +84,8 @@ Result<std::string> database_path(const Identity& identity, const Command& comma
 ExitCode initialise(const Identity& identity, const Command& command, const std::string& path) {
   if (identity.is_lent()) return fail(kOnlyRoot);
   const auto place = look_at(path);
-  if (place == Place::unusable) return fail(fmt::format("POP authentication DB {} cannot be replaced: not a regular file", path));
+  if (place == Place::unusable)
+    return fail(fmt::format("POP authentication DB {} cannot be replaced: not a regular file", path));
   if (place == Place::taken && command.safe) {
     std::fputs(fmt::format("POP authentication DB not initialized (exists): {}\n", path).c_str(), stdout);
     return ExitCode::ok;
@@ -94,21 +96,29 @@ ExitCode initialise(const Identity& identity, const Command& command, const std:
   if (!owner) return fail(owner.error());
   const passwd* entry = ::getpwuid(*owner);
   const gid_t group = entry != nullptr ? entry->pw_gid : ::getgid();
-  const AuditEntry failed{.text = fmt::format("{} did not initialize db", identity.who()), .verb = "init", .target = path, .result = "failed"};
+  const AuditEntry failed{.text = fmt::format("{} did not initialize db", identity.who()),
+                          .verb = "init",
+                          .target = path,
+                          .result = "failed"};
   const TimeBound bound;
   if (auto ok = authdb::initialise({.path = path, .owner = *owner, .group = group}); !ok) {
     audit(identity, failed);
     return fail(ok.error());
   }
   const auto what = place == Place::taken ? "removed existing db and initialized db" : "initialized db";
-  audit(identity, {.text = fmt::format("user \"{}\" {} \"{}\"", identity.who(), what, base::escape_untrusted(path, 80)), .verb = "init", .target = path});
+  audit(identity, {.text = fmt::format("user \"{}\" {} \"{}\"", identity.who(), what, base::escape_untrusted(path, 80)),
+                   .verb = "init",
+                   .target = path});
   return ExitCode::ok;
 }
 
 ExitCode remove_account(const Identity& identity, const Command& command, const std::string& path) {
   const auto shown = base::escape_untrusted(command.user, 80);
   const auto refuse = [&](const Error& error, std::string_view result) {
-    audit(identity, {.text = fmt::format("user \"{}\" did not delete", identity.who()), .verb = "delete", .target = command.user, .result = result});
+    audit(identity, {.text = fmt::format("user \"{}\" did not delete", identity.who()),
+                     .verb = "delete",
+                     .target = command.user,
+                     .result = result});
     return fail(error);
   };
   if (!identity.is_administrator()) return refuse(Error{ErrorKind::denied, std::string{kOnlyAdministrator}}, "refused");
@@ -117,7 +127,8 @@ ExitCode remove_account(const Identity& identity, const Command& command, const 
   if (!removed) return refuse(removed.error(), "failed");
   if (!*removed) return refuse(Error{ErrorKind::not_found, no_entry(shown)}, "failed");
   say(fmt::format("Warning: deleting user \"{}\"", shown));
-  audit(identity, {.text = fmt::format("user \"{}\" deleted by \"{}\" from db \"{}\"", shown, identity.who(), base::escape_untrusted(path, 80)),
+  audit(identity, {.text = fmt::format("user \"{}\" deleted by \"{}\" from db \"{}\"", shown, identity.who(),
+                                       base::escape_untrusted(path, 80)),
                    .verb = "delete",
                    .target = command.user});
   return ExitCode::ok;

@@ -10,8 +10,8 @@
 
 namespace qpop::popauth {
 
-/// The database a command works on: -db, else the default. Refused for a caller the program is lent to by its set-uid bit.
-/// Errors  denied.
+/// The database a command works on: -db, else the default. Refused for a caller the program is lent to by its set-uid
+/// bit. Errors  denied.
 [[nodiscard]] base::Result<std::string> database_path(const Identity& identity, const Command& command);
 
 [[nodiscard]] ExitCode initialise(const Identity& identity, const Command& command, const std::string& path);
