@@ -14,7 +14,8 @@
 
 namespace qpop::authdb {
 
-/// 3.7 ms on a slow core of 2024; RFC 7677 section 4 asks for 4096 at least. The upper bound keeps a made-up record from stopping us.
+/// 3.7 ms on a slow core of 2024; RFC 7677 section 4 asks for 4096 at least. The upper bound keeps a made-up record
+/// from stopping us.
 inline constexpr std::uint32_t kDefaultIterations = 16384;
 inline constexpr std::uint32_t kMinIterations = 4096;
 inline constexpr std::uint32_t kMaxIterations = 1'000'000;
@@ -56,9 +57,11 @@ struct Meta {
 
 /// Seals `password` for `name` into an account record.
 /// Errors  those of digest::seal().
-[[nodiscard]] base::Result<std::string> seal_apop(const Meta& meta, std::string_view name, const base::Secret& password);
+[[nodiscard]] base::Result<std::string> seal_apop(const Meta& meta, std::string_view name,
+                                                  const base::Secret& password);
 
 /// Errors  those of digest::open_sealed(); denied when the value was moved from another account.
-[[nodiscard]] base::Result<base::Secret> open_apop(const base::Secret& private_key, std::string_view name, std::string_view sealed);
+[[nodiscard]] base::Result<base::Secret> open_apop(const base::Secret& private_key, std::string_view name,
+                                                   std::string_view sealed);
 
 }  // namespace qpop::authdb

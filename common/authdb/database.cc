@@ -27,8 +27,10 @@ Status check_files(const std::string& path, uid_t owner) {
   const auto lock = path + "-lock";
   if (auto ok = check_file(lock, {.what = "POP authentication lock file", .owner = owner}); !ok) {
     if (ok.error().kind() != ErrorKind::not_found) return ok;
-    // Not made on the fly: in /etc the uid `pop` has no right to, and a lock file that others do not share protects nothing.
-    return Error{ErrorKind::unsafe, fmt::format("{} {} has no lock file; create it: install -m 600 -o {} /dev/null {}", kWhat, path, owner, lock)};
+    // Not made on the fly: in /etc the uid `pop` has no right to, and a lock file that others do not share protects
+    // nothing.
+    return Error{ErrorKind::unsafe, fmt::format("{} {} has no lock file; create it: install -m 600 -o {} /dev/null {}",
+                                                kWhat, path, owner, lock)};
   }
   return {};
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The database of APOP and POP secrets, by default /etc/pop.auth.
 //
-// Three files: PATH and PATH-lock (mode 0600, owner `pop`, see file_rules.h) and PATH.key (key_file.h). No handle survives a fork.
-// Everybody who stores and looks up accounts goes through this class, so that another store can take its place.
+// Three files: PATH and PATH-lock (mode 0600, owner `pop`, see file_rules.h) and PATH.key (key_file.h). No handle
+// survives a fork. Everybody who stores and looks up accounts goes through this class, so that another store can take
+// its place.
 #pragma once
 
 #include <functional>
@@ -21,9 +22,11 @@ enum class Access : std::uint8_t { read_only, read_write };
 
 class Database {
  public:
-  /// Checks type, owner, mode, file system and structure of the file, type, owner and mode of its lock file, and the meta record.
-  /// Errors  not_found: no such file; run popauth -init. unsafe: owner, mode or type. malformed: damaged, or an empty file.
-  ///         unsupported: network file system, newer format. busy: try again. denied, io. Texts are for the administrator.
+  /// Checks type, owner, mode, file system and structure of the file, type, owner and mode of its lock file, and the
+  /// meta record. Errors  not_found: no such file; run popauth -init. unsafe: owner, mode or type. malformed: damaged,
+  /// or an empty file.
+  ///         unsupported: network file system, newer format. busy: try again. denied, io. Texts are for the
+  ///         administrator.
   [[nodiscard]] static base::Result<Database> open(const std::string& path, uid_t owner, Access access);
 
   [[nodiscard]] const Meta& meta() const { return meta_; }
@@ -34,16 +37,17 @@ class Database {
   [[nodiscard]] base::Result<std::optional<Account>> find(std::string_view name);
 
   using Edit = std::function<base::Result<Account>(const base::Result<std::optional<Account>>& before)>;
-  /// Reads, edits and writes one account in one transaction. `edit` sees a damaged record as an error and may replace it; it can be
-  /// called more than once.
-  /// Errors  denied: not an acceptable name; those of `edit` and db::Environment::write().
+  /// Reads, edits and writes one account in one transaction. `edit` sees a damaged record as an error and may replace
+  /// it; it can be called more than once. Errors  denied: not an acceptable name; those of `edit` and
+  /// db::Environment::write().
   [[nodiscard]] base::Status update(std::string_view name, const Edit& edit);
 
   /// False when there was no such account.
   [[nodiscard]] base::Result<bool> remove(std::string_view name);
 
   /// Accounts in the order of their names' octets, until `visit` returns false.
-  [[nodiscard]] base::Status list(const std::function<bool(std::string_view name, const base::Result<Account>&)>& visit);
+  [[nodiscard]] base::Status list(
+      const std::function<bool(std::string_view name, const base::Result<Account>&)>& visit);
   [[nodiscard]] base::Result<std::uint64_t> count();
 
  private:
@@ -67,10 +71,10 @@ struct NewDatabase {
 
 /// Creates database, lock file and key file in place of whatever has those names.
 ///
-/// All three are built in a new folder beside PATH and renamed one after another: lock file, key file, database. A process with the
-/// old database open keeps the old files. Interrupted in between, the old database has a key that does not fit: APOP fails with a
-/// clear text until initialised again, everything else works.
-/// Errors  unsafe: others can write to the folder; denied, no_space, io.
+/// All three are built in a new folder beside PATH and renamed one after another: lock file, key file, database. A
+/// process with the old database open keeps the old files. Interrupted in between, the old database has a key that does
+/// not fit: APOP fails with a clear text until initialised again, everything else works. Errors  unsafe: others can
+/// write to the folder; denied, no_space, io.
 [[nodiscard]] base::Status initialise(const NewDatabase& wanted);
 
 }  // namespace qpop::authdb

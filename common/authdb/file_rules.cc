@@ -24,12 +24,15 @@ Result<uid_t> expected_owner() {
   const int code = ::getpwnam_r(kOwnerName, &entry, buffer.data(), buffer.size(), &found);
   if (found != nullptr) return found->pw_uid;
   if (code != 0 && code != ENOENT) return Error::from_errno(code, "getpwnam");
-  return Error{ErrorKind::not_found, fmt::format("the system has no user \"{}\"; create it: useradd --system --shell /usr/sbin/nologin {}",
-                                                 kOwnerName, kOwnerName)};
+  return Error{ErrorKind::not_found,
+               fmt::format("the system has no user \"{}\"; create it: useradd --system --shell /usr/sbin/nologin {}",
+                           kOwnerName, kOwnerName)};
 }
 
 Status check_file_status(const struct stat& status, const std::string& path, const FileRule& rule) {
-  const auto unsafe = [&](std::string_view why) { return Error{ErrorKind::unsafe, fmt::format("{} {} {}", rule.what, path, why)}; };
+  const auto unsafe = [&](std::string_view why) {
+    return Error{ErrorKind::unsafe, fmt::format("{} {} {}", rule.what, path, why)};
+  };
   if (S_ISLNK(status.st_mode)) return unsafe("is a symbolic link; name the file itself");
   if (!S_ISREG(status.st_mode)) return unsafe("is not a regular file");
   if (status.st_uid != rule.owner) {

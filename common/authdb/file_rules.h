@@ -25,13 +25,12 @@ struct FileRule {
   mode_t mode = 0600;
 };
 
-/// Errors  unsafe: not a regular file, more than one link, other owner or mode, each with the command that mends it. The context is
-/// not set; `path` is part of the text.
+/// Errors  unsafe: not a regular file, more than one link, other owner or mode, each with the command that mends it.
+/// The context is not set; `path` is part of the text.
 [[nodiscard]] base::Status check_file_status(const struct stat& status, const std::string& path, const FileRule& rule);
 
-/// The same by name, without following a symbolic link and without opening: closing a descriptor of LMDB's lock file would drop the
-/// locks of this process.
-/// Errors  also not_found and other failures of lstat.
+/// The same by name, without following a symbolic link and without opening: closing a descriptor of LMDB's lock file
+/// would drop the locks of this process. Errors  also not_found and other failures of lstat.
 [[nodiscard]] base::Status check_file(const std::string& path, const FileRule& rule);
 
 }  // namespace qpop::authdb

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Making a new database with its lock file and key file.
 //
-// 1. A folder that only we can enter is made beside the database. 2. Database, lock file and key file are built and synced in it,
-// owner set. 3. Each is renamed to its place: lock file, key file, database; then the folder of the database is synced.
-// A crash in 1 or 2 leaves a folder ".pop.auth-XXXXXX" that can be removed; in 3, see database.h.
+// 1. A folder that only we can enter is made beside the database. 2. Database, lock file and key file are built and
+// synced in it, owner set. 3. Each is renamed to its place: lock file, key file, database; then the folder of the
+// database is synced. A crash in 1 or 2 leaves a folder ".pop.auth-XXXXXX" that can be removed; in 3, see database.h.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -42,7 +42,9 @@ Status check_folder(const std::string& folder) {
   const bool ours = status.st_uid == 0 || status.st_uid == ::geteuid();
   const bool shared = (status.st_mode & 022) != 0 && (status.st_mode & S_ISVTX) == 0;
   if (ours && !shared) return {};
-  return Error{ErrorKind::unsafe, fmt::format("others can change the folder {}; the database needs one that only you or root can write to", folder)};
+  return Error{ErrorKind::unsafe,
+               fmt::format("others can change the folder {}; the database needs one that only you or root can write to",
+                           folder)};
 }
 
 /// The folder of step 1; removed with what is left in it.
@@ -115,8 +117,8 @@ Status initialise(const NewDatabase& wanted) {
     if (auto ok = give_away(file, wanted.owner, wanted.group); !ok) return what(ok.error());
   }
   const std::array<std::pair<std::string, std::string>, 3> moves{{{workshop->lock(), wanted.path + "-lock"},
-                                                                   {workshop->key(), key_path_of(wanted.path)},
-                                                                   {workshop->database(), wanted.path}}};
+                                                                  {workshop->key(), key_path_of(wanted.path)},
+                                                                  {workshop->database(), wanted.path}}};
   for (const auto& [from, to] : moves) {
     if (::rename(from.c_str(), to.c_str()) != 0) return what(Error::from_errno(errno, "rename").at(to));
   }

@@ -29,7 +29,9 @@ constexpr std::size_t kFileOctets = kHead.size() + 44 + 1;  // 44: base64 of 32 
 
 }  // namespace
 
-std::string key_path_of(const std::string& database_path) { return database_path + ".key"; }
+std::string key_path_of(const std::string& database_path) {
+  return database_path + ".key";
+}
 
 Result<UniqueFd> open_key_file(const std::string& path) {
   const FileRule rule{.what = "POP authentication key", .owner = ::geteuid(), .mode = 0400};
@@ -75,8 +77,10 @@ Status create_key_file(const std::string& path, const Secret& private_key) {
   if (written != static_cast<ssize_t>(kFileOctets)) {
     return Error::from_errno(written < 0 ? saved : ENOSPC, "write").at("POP authentication key", path);
   }
-  if (::fchmod(fd.get(), 0400) != 0 || ::fsync(fd.get()) != 0) return Error::from_errno(errno, "fsync").at("POP authentication key", path);
-  if (const int code = fd.close_checked(); code != 0) return Error::from_errno(code, "close").at("POP authentication key", path);
+  if (::fchmod(fd.get(), 0400) != 0 || ::fsync(fd.get()) != 0)
+    return Error::from_errno(errno, "fsync").at("POP authentication key", path);
+  if (const int code = fd.close_checked(); code != 0)
+    return Error::from_errno(code, "close").at("POP authentication key", path);
   return {};
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The private key that opens APOP secrets, in a file of its own beside the database.
 //
-// Set-uid popauth runs as `pop` and must not read it: owner root, mode 0400 (owner: the caller, when not root). The monitor opens
-// it and hands the descriptor to the authenticator.
-// Content: one line, "qpopper-seal-key 1 BASE64\n"; BASE64 of the 32 raw octets of X25519.
+// Set-uid popauth runs as `pop` and must not read it: owner root, mode 0400 (owner: the caller, when not root). The
+// monitor opens it and hands the descriptor to the authenticator. Content: one line, "qpopper-seal-key 1 BASE64\n";
+// BASE64 of the 32 raw octets of X25519.
 #pragma once
 
 #include <string>

@@ -23,7 +23,8 @@ class Encoder {
  public:
   template <class T>
   void number(T value) {
-    for (std::size_t i = 0; i < sizeof value; ++i) out_ += static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i));
+    for (std::size_t i = 0; i < sizeof value; ++i)
+      out_ += static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i));
   }
   void octets(std::string_view bytes) { out_ += bytes; }
   /// Appends the checksum, which covers the key as well: a value found under another name is damage.
@@ -36,7 +37,8 @@ class Encoder {
   std::string out_;
 };
 
-/// Reads fields one after another; the caller has checked the total length, reading past the end gives zeros all the same.
+/// Reads fields one after another; the caller has checked the total length, reading past the end gives zeros all the
+/// same.
 class Decoder {
  public:
   explicit Decoder(std::string_view bytes) : rest_(bytes) {}
@@ -44,7 +46,8 @@ class Decoder {
   T number() {
     std::uint64_t value = 0;
     const auto field = take(sizeof(T));
-    for (std::size_t i = 0; i < field.size(); ++i) value |= std::uint64_t{static_cast<unsigned char>(field[i])} << (8 * i);
+    for (std::size_t i = 0; i < field.size(); ++i)
+      value |= std::uint64_t{static_cast<unsigned char>(field[i])} << (8 * i);
     return static_cast<T>(value);
   }
   template <std::size_t N>
@@ -63,7 +66,9 @@ class Decoder {
   std::string_view rest_;
 };
 
-Error damaged(std::string_view what) { return Error{ErrorKind::malformed, fmt::format("the record is damaged: {}", what)}; }
+Error damaged(std::string_view what) {
+  return Error{ErrorKind::malformed, fmt::format("the record is damaged: {}", what)};
+}
 
 /// Version, length and checksum of any record; the body without its checksum.
 Result<std::string_view> open_envelope(std::string_view key, std::string_view value, std::size_t least) {
@@ -80,7 +85,9 @@ Result<std::string_view> open_envelope(std::string_view key, std::string_view va
   return body;
 }
 
-bool is_possible(std::uint32_t iterations) { return iterations >= kMinIterations && iterations <= kMaxIterations; }
+bool is_possible(std::uint32_t iterations) {
+  return iterations >= kMinIterations && iterations <= kMaxIterations;
+}
 
 }  // namespace
 

@@ -58,8 +58,12 @@ Error db_error(int code, std::string_view call) {
   return Error{ErrorKind::io, fmt::format("{}: {}", call, mdb_strerror(code))};
 }
 
-MDB_val to_val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }  // NOLINT: LMDB's type
-std::string_view to_view(const MDB_val& value) { return {static_cast<const char*>(value.mv_data), value.mv_size}; }
+MDB_val to_val(std::string_view bytes) {
+  return {bytes.size(), const_cast<char*>(bytes.data())};
+}  // NOLINT: LMDB's type
+std::string_view to_view(const MDB_val& value) {
+  return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
 
 struct CursorClose {
   void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }
@@ -93,7 +97,9 @@ class Transaction {
   MDB_txn* handle_ = nullptr;
 };
 
-MDB_txn* txn_of(void* handle) { return static_cast<MDB_txn*>(handle); }
+MDB_txn* txn_of(void* handle) {
+  return static_cast<MDB_txn*>(handle);
+}
 
 Result<UniqueFd> open_checked(const std::string& path) {
   UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
@@ -104,7 +110,8 @@ Result<UniqueFd> open_checked(const std::string& path) {
   if (!S_ISREG(status.st_mode)) return Error{ErrorKind::unsafe, "not a regular file"};
   if (::fstatfs(fd.get(), &system) != 0) return Error::from_errno(errno, "fstatfs");
   if (is_network_file_system(static_cast<std::uint32_t>(system.f_type))) {
-    return Error{ErrorKind::unsupported, "lies on a network file system, where its locks do not work; move it to a local disk"};
+    return Error{ErrorKind::unsupported,
+                 "lies on a network file system, where its locks do not work; move it to a local disk"};
   }
   return fd;
 }
@@ -138,14 +145,15 @@ struct Environment::State {
     if (const int code = mdb_env_create(&env); code != 0) return code;
     if (const int code = mdb_env_set_maxreaders(env, kReaders); code != 0) return code;
     if (const int code = mdb_env_set_mapsize(env, map_octets); code != 0) return code;
-    if (const int code = mdb_env_open(env, path.c_str(), flags | MDB_NOSUBDIR | MDB_NOTLS, 0600); code != 0) return code;
+    if (const int code = mdb_env_open(env, path.c_str(), flags | MDB_NOSUBDIR | MDB_NOTLS, 0600); code != 0)
+      return code;
     int dead = 0;
     if (const int code = mdb_reader_check(env, &dead); code != 0) return code;
     return mdb_env_get_fd(env, &data_fd);
   }
 
-  /// The meta page that transaction number `wanted` describes. A lock file outlives a data file that is replaced under it and then
-  /// carries a number the new file never had; LMDB would pick a meta page by its parity and lose a commit.
+  /// The meta page that transaction number `wanted` describes. A lock file outlives a data file that is replaced under
+  /// it and then carries a number the new file never had; LMDB would pick a meta page by its parity and lose a commit.
   Result<MetaPage> meta_of(std::size_t wanted) {
     struct stat status {};
     if (::fstat(data_fd, &status) != 0) return Error::from_errno(errno, "fstat");
@@ -160,8 +168,8 @@ struct Environment::State {
                  "was replaced while another process still has the old file open; restart that process and try again"};
   }
 
-  /// A read transaction and its meta page. A writer may commit twice between the two looks, or be seen in the middle of a meta
-  /// page: look again before believing in damage.
+  /// A read transaction and its meta page. A writer may commit twice between the two looks, or be seen in the middle of
+  /// a meta page: look again before believing in damage.
   Result<MetaPage> begin_snapshot(Transaction& transaction) {
     for (int tries = 1;; ++tries) {
       if (const int code = transaction.begin(env, MDB_RDONLY); code != 0) return db_error(code, "read");
@@ -177,7 +185,9 @@ Environment::Environment(Environment&&) noexcept = default;
 Environment& Environment::operator=(Environment&&) noexcept = default;
 Environment::~Environment() = default;
 
-FileIdentity Environment::identity() const { return state_->identity; }
+FileIdentity Environment::identity() const {
+  return state_->identity;
+}
 
 Result<Environment> Environment::open(const std::string& path, bool read_only) {
   auto fd = open_checked(path);
@@ -189,9 +199,11 @@ Result<Environment> Environment::open(const std::string& path, bool read_only) {
   if (!metas) return metas.error();
   auto state = std::make_unique<State>();
   const std::size_t map = std::max({kFirstMapOctets, (*metas)[0].map_octets, (*metas)[1].map_octets});
-  if (const int code = state->open_env(path, read_only ? MDB_RDONLY : 0U, map); code != 0) return db_error(code, "open");
+  if (const int code = state->open_env(path, read_only ? MDB_RDONLY : 0U, map); code != 0)
+    return db_error(code, "open");
   auto opened = identity_of(state->data_fd);
-  if (!opened || *opened != *identity) return Error{ErrorKind::changed, "replaced while it was being opened; try again"};
+  if (!opened || *opened != *identity)
+    return Error{ErrorKind::changed, "replaced while it was being opened; try again"};
   state->identity = *identity;
   Environment environment{std::move(state)};
   if (auto ok = environment.prove_structure(); !ok) return ok.error();
@@ -211,7 +223,8 @@ Result<Environment> Environment::create(const std::string& path) {
 }
 
 Status Environment::usable() const {
-  if (state_->owner != ::getpid()) return Error{ErrorKind::changed, "the database was opened before fork; open it again"};
+  if (state_->owner != ::getpid())
+    return Error{ErrorKind::changed, "the database was opened before fork; open it again"};
   if (state_->in_transaction) return Error{ErrorKind::limit, "a transaction inside a transaction"};
   return {};
 }
@@ -221,7 +234,8 @@ Status Environment::prove_structure() {
   auto meta = state_->begin_snapshot(transaction);
   if (!meta) return meta.error();
   if (auto ok = check_pages(state_->data_fd, *meta); !ok) return ok;
-  if (const int code = mdb_dbi_open(transaction.get(), nullptr, 0, &state_->table); code != 0) return db_error(code, "open");
+  if (const int code = mdb_dbi_open(transaction.get(), nullptr, 0, &state_->table); code != 0)
+    return db_error(code, "open");
   return {};
 }
 

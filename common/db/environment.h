@@ -60,10 +60,11 @@ class Writer final : public Reader {
 
 class Environment {
  public:
-  /// Opens an existing file and proves its structure first (file_check.h): a damaged file gives an error, never a crash.
-  /// Clears reader slots of dead processes.
-  /// Errors  not_found; malformed: damaged; unsupported: network file system, other format; busy: no reader slot, or the lock file
-  ///         still belongs to a replaced data file that another process has open; unsafe: symbolic link, not a regular file; io.
+  /// Opens an existing file and proves its structure first (file_check.h): a damaged file gives an error, never a
+  /// crash. Clears reader slots of dead processes. Errors  not_found; malformed: damaged; unsupported: network file
+  /// system, other format; busy: no reader slot, or the lock file
+  ///         still belongs to a replaced data file that another process has open; unsafe: symbolic link, not a regular
+  ///         file; io.
   [[nodiscard]] static base::Result<Environment> open(const std::string& path, bool read_only = false);
 
   /// Creates PATH and PATH-lock, mode 0600; neither may exist. For a folder nobody else can write to.
@@ -77,9 +78,9 @@ class Environment {
   /// Errors  those of `body`; changed: called in a process forked after open(); malformed: the file shrank while open.
   [[nodiscard]] base::Status read(const std::function<base::Status(const Reader&)>& body);
 
-  /// Runs `body` and commits when it succeeds. `body` runs again from the start when the map had to grow: it must depend on
-  /// nothing but the reader it is given. Waits for another writer without limit; callers that cannot wait set an alarm.
-  /// Errors  as read(); no_space; limit: kMaxMapOctets reached; denied: opened read-only.
+  /// Runs `body` and commits when it succeeds. `body` runs again from the start when the map had to grow: it must
+  /// depend on nothing but the reader it is given. Waits for another writer without limit; callers that cannot wait set
+  /// an alarm. Errors  as read(); no_space; limit: kMaxMapOctets reached; denied: opened read-only.
   [[nodiscard]] base::Status write(const std::function<base::Status(Writer&)>& body);
 
   [[nodiscard]] FileIdentity identity() const;

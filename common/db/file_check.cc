@@ -44,7 +44,9 @@ T get(std::string_view bytes, std::size_t at) {
   return value;
 }
 
-Error damaged(std::string_view what) { return Error{ErrorKind::malformed, fmt::format("the file is damaged: {}", what)}; }
+Error damaged(std::string_view what) {
+  return Error{ErrorKind::malformed, fmt::format("the file is damaged: {}", what)};
+}
 
 /// Reads exactly buffer.size() octets.
 Status read_at(int fd, std::uint64_t offset, std::string& buffer) {
@@ -88,7 +90,8 @@ Result<MetaPage> parse_meta(std::string_view page, unsigned index) {
   if (get<std::uint64_t>(page, 0) != index || get<std::uint16_t>(page, 10) != kMetaFlag) return damaged("no meta page");
   const auto body = page.substr(kPageHead);
   if (get<std::uint32_t>(body, 0) != kMagic) return Error{ErrorKind::malformed, "this is not an LMDB file"};
-  if (get<std::uint32_t>(body, 4) != kDataVersion) return Error{ErrorKind::unsupported, "another version of the LMDB format"};
+  if (get<std::uint32_t>(body, 4) != kDataVersion)
+    return Error{ErrorKind::unsupported, "another version of the LMDB format"};
   // A fixed map address is a feature we never use; LMDB would map over whatever lies there.
   if (get<std::uint64_t>(body, 8) != 0) return damaged("map address");
   const MetaPage meta{.page_octets = get<std::uint32_t>(body, 24),
@@ -122,7 +125,9 @@ class PageWalk {
     std::string_view data;          // leaf, unless on overflow pages
   };
 
-  Error at_page(std::uint64_t number, std::string_view what) const { return damaged(fmt::format("page {}: {}", number, what)); }
+  Error at_page(std::uint64_t number, std::string_view what) const {
+    return damaged(fmt::format("page {}: {}", number, what));
+  }
 
   Status use(std::uint64_t number) {
     if (number < kFirstPage || number > meta_.last_page) return at_page(number, "outside of the file");
@@ -137,8 +142,8 @@ class PageWalk {
     if (head.root != kNoPage) {
       if (auto ok = page(head.root, 1, head.depth); !ok) return ok;
     }
-    if (seen_.branch_pages != head.branch_pages || seen_.leaf_pages != head.leaf_pages || seen_.entries != head.entries ||
-        seen_.overflow_pages != head.overflow_pages) {
+    if (seen_.branch_pages != head.branch_pages || seen_.leaf_pages != head.leaf_pages ||
+        seen_.entries != head.entries || seen_.overflow_pages != head.overflow_pages) {
       return damaged("page counts");
     }
     return {};
@@ -148,7 +153,8 @@ class PageWalk {
   Status page(std::uint64_t number, unsigned level, unsigned depth) {
     if (auto ok = use(number); !ok) return ok;
     std::string bytes(meta_.page_octets, '\0');
-    if (auto ok = read_at(fd_, number * meta_.page_octets, bytes); !ok) return ok.error().at(fmt::format("page {}", number));
+    if (auto ok = read_at(fd_, number * meta_.page_octets, bytes); !ok)
+      return ok.error().at(fmt::format("page {}", number));
     const bool leaf = level == depth;
     if (get<std::uint64_t>(bytes, 0) != number) return at_page(number, "carries another number");
     if (get<std::uint16_t>(bytes, 10) != (leaf ? kLeaf : kBranch)) return at_page(number, "page type");
@@ -165,7 +171,8 @@ class PageWalk {
   Result<std::vector<Node>> read_nodes(std::string_view bytes, std::uint64_t number, bool leaf) {
     const std::size_t lower = get<std::uint16_t>(bytes, 12);
     const std::size_t upper = get<std::uint16_t>(bytes, 14);
-    if (lower < kPageHead || lower % 2 != 0 || lower > upper || upper > bytes.size()) return at_page(number, "free space");
+    if (lower < kPageHead || lower % 2 != 0 || lower > upper || upper > bytes.size())
+      return at_page(number, "free space");
     const std::size_t count = (lower - kPageHead) / 2;
     if (count < (leaf || is_free_ ? 1U : 2U)) return at_page(number, "number of entries");
     std::vector<Node> nodes;
@@ -285,7 +292,9 @@ Result<MetaPages> read_meta_pages(int fd) {
   return metas;
 }
 
-Status check_pages(int fd, const MetaPage& meta) { return PageWalk{fd, meta}.run(); }
+Status check_pages(int fd, const MetaPage& meta) {
+  return PageWalk{fd, meta}.run();
+}
 
 bool is_network_file_system(std::uint32_t type) {
   // linux/magic.h and the file systems' own sources.

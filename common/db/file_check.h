@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Reads an LMDB data file with our own bounds checks, so that a damaged or hand-made one never reaches the library.
 //
-// LMDB trusts the pages it maps: a wrong offset in one of them is a wild memory access. Everything that its code follows without a
-// check of its own is checked here: both meta pages, every page of both trees, and every free list.
+// LMDB trusts the pages it maps: a wrong offset in one of them is a wild memory access. Everything that its code
+// follows without a check of its own is checked here: both meta pages, every page of both trees, and every free list.
 // Source: the on-disk layout of LMDB 0.9 (data version 1), in host byte order and word size as LMDB itself uses it.
 #pragma once
 
@@ -35,11 +35,12 @@ using MetaPages = std::array<MetaPage, 2>;
 /// Errors  malformed: not an LMDB file or damaged; unsupported: another data version; io.
 [[nodiscard]] base::Result<MetaPages> read_meta_pages(int fd);
 
-/// Walks the trees of one meta page. The caller keeps a read transaction of that number open meanwhile, or the file is not in use.
-/// Errors  malformed with the page number; io.
+/// Walks the trees of one meta page. The caller keeps a read transaction of that number open meanwhile, or the file is
+/// not in use. Errors  malformed with the page number; io.
 [[nodiscard]] base::Status check_pages(int fd, const MetaPage& meta);
 
-/// True for the types (statfs f_type) on which memory maps or locks do not work between hosts: NFS, SMB, FUSE and their like.
+/// True for the types (statfs f_type) on which memory maps or locks do not work between hosts: NFS, SMB, FUSE and their
+/// like.
 [[nodiscard]] bool is_network_file_system(std::uint32_t type);
 
 }  // namespace qpop::db

@@ -46,9 +46,15 @@ constexpr std::string_view kLabel = "qpopper sealed secret 1";
 
 static_assert(kPlainOctets == 1 + Secret::kMaxOctets);
 
-const unsigned char* octets(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-std::string_view view(const PublicKey& key) { return {reinterpret_cast<const char*>(key.data()), key.size()}; }
-Error failed(const char* what) { return Error{ErrorKind::io, std::string{"OpenSSL: "} + what + " failed"}; }
+const unsigned char* octets(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+std::string_view view(const PublicKey& key) {
+  return {reinterpret_cast<const char*>(key.data()), key.size()};
+}
+Error failed(const char* what) {
+  return Error{ErrorKind::io, std::string{"OpenSSL: "} + what + " failed"};
+}
 
 /// Octets on the stack that are wiped on every way out.
 template <std::size_t N>
@@ -68,7 +74,8 @@ Key private_key(std::string_view raw) {
 
 bool export_public(const EVP_PKEY* key, PublicKey& out) {
   std::size_t size = out.size();
-  return EVP_PKEY_get_raw_public_key(key, reinterpret_cast<unsigned char*>(out.data()), &size) == 1 && size == out.size();
+  return EVP_PKEY_get_raw_public_key(key, reinterpret_cast<unsigned char*>(out.data()), &size) == 1 &&
+         size == out.size();
 }
 
 bool agree(EVP_PKEY* mine, const PublicKey& theirs, Wiped<kKeyOctets>& shared) {
@@ -96,12 +103,14 @@ bool derive(Wiped<kKeyOctets>& shared, const PublicKey& ephemeral, const PublicK
   return ctx && EVP_KDF_derive(ctx.get(), out.bytes.data(), out.bytes.size(), params.data()) == 1;
 }
 
-/// Version and ephemeral key stand in the clear in front of the cipher text; the derivation binds the key, this binds both.
+/// Version and ephemeral key stand in the clear in front of the cipher text; the derivation binds the key, this binds
+/// both.
 bool add_associated(EVP_CIPHER_CTX* ctx, std::string_view head, std::string_view associated, bool encrypt) {
   const auto update = encrypt ? EVP_EncryptUpdate : EVP_DecryptUpdate;
   int size = 0;
   return update(ctx, nullptr, &size, octets(head), static_cast<int>(head.size())) == 1 &&
-         (associated.empty() || update(ctx, nullptr, &size, octets(associated), static_cast<int>(associated.size())) == 1);
+         (associated.empty() ||
+          update(ctx, nullptr, &size, octets(associated), static_cast<int>(associated.size())) == 1);
 }
 
 bool encrypt(const Derived& derived, std::string_view associated, const Wiped<kPlainOctets>& plain, std::string& blob) {
@@ -126,7 +135,8 @@ bool decrypt(const Derived& derived, std::string_view associated, std::string_vi
   if (!ctx || EVP_DecryptInit_ex(ctx.get(), EVP_aes_256_gcm(), nullptr, key, key + kKeyOctets) != 1) return false;
   if (!add_associated(ctx.get(), blob.substr(0, kHead), associated, false)) return false;
   int size = 0;
-  return EVP_DecryptUpdate(ctx.get(), plain.bytes.data(), &size, octets(blob.substr(kHead)), static_cast<int>(kPlainOctets)) == 1 &&
+  return EVP_DecryptUpdate(ctx.get(), plain.bytes.data(), &size, octets(blob.substr(kHead)),
+                           static_cast<int>(kPlainOctets)) == 1 &&
          EVP_CIPHER_CTX_ctrl(ctx.get(), EVP_CTRL_GCM_SET_TAG, static_cast<int>(kTagOctets), tag.data()) == 1 &&
          EVP_DecryptFinal_ex(ctx.get(), plain.bytes.data() + size, &size) == 1;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Sealed boxes: anybody with the public key can write a secret, only the holder of the private key can read it.
 //
-// Why: set-uid popauth must store APOP secrets, which are needed in plain by the server, without being able to read one.
-// Scheme: X25519 with a fresh key pair for each blob -> HKDF-SHA-256 (salt: both public keys; info: a fixed label) ->
-// AES-256-GCM. Key and nonce come out of one derivation and serve for one blob only, so the nonce needs no room.
+// Why: set-uid popauth must store APOP secrets, which are needed in plain by the server, without being able to read
+// one. Scheme: X25519 with a fresh key pair for each blob -> HKDF-SHA-256 (salt: both public keys; info: a fixed label)
+// -> AES-256-GCM. Key and nonce come out of one derivation and serve for one blob only, so the nonce needs no room.
 //
 // Blob    kSealedOctets octets: version 1 | ephemeral public key 32 | cipher text 256 | tag 16
 // Plain   length octet | secret | zeros up to 256 octets: the size of a blob says nothing about the secret's length.
@@ -38,9 +38,9 @@ inline constexpr std::size_t kSealedOctets = 1 + 32 + 256 + 16;
 /// Errors  malformed: `private_key` is not 32 octets.
 [[nodiscard]] base::Result<PublicKey> public_key_of(const base::Secret& private_key);
 
-/// Seals up to 255 octets. `associated` is not stored; open() succeeds only with the same octets, so that a blob cannot be moved
-/// from one record to another.
-/// Errors  limit: plain too long; malformed: the public key is a point of small order; io: OpenSSL failed.
+/// Seals up to 255 octets. `associated` is not stored; open() succeeds only with the same octets, so that a blob cannot
+/// be moved from one record to another. Errors  limit: plain too long; malformed: the public key is a point of small
+/// order; io: OpenSSL failed.
 [[nodiscard]] base::Result<std::string> seal(const PublicKey& key, std::string_view plain, std::string_view associated);
 
 /// Errors  malformed: another version or length; denied: wrong key, wrong associated octets, or a changed blob.

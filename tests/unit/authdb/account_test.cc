@@ -18,11 +18,33 @@ struct NameCase {
   bool want;
 };
 constexpr NameCase kNames[] = {
-    {"ada", true},          {"a", true},           {"Ada.Lovelace", true},  {"ada@example.org", true}, {"a+b-c_d", true},
-    {"_x", true},           {"@x", true},          {"+x", true},            {"lock", true},            {"a.lock2", true},
-    {"", false},            {".ada", false},       {"-ada", false},         {"ada.lock", false},       {"..", false},
-    {"a/b", false},         {"a b", false},        {"a\nb", false},         {"a\\b", false},           {"a:b", false},
-    {"\xC3\xA4" "da", false}, {"a%b", false},      {"a\"b", false},         {".meta", false},          {"a!", false},
+    {"ada", true},
+    {"a", true},
+    {"Ada.Lovelace", true},
+    {"ada@example.org", true},
+    {"a+b-c_d", true},
+    {"_x", true},
+    {"@x", true},
+    {"+x", true},
+    {"lock", true},
+    {"a.lock2", true},
+    {"", false},
+    {".ada", false},
+    {"-ada", false},
+    {"ada.lock", false},
+    {"..", false},
+    {"a/b", false},
+    {"a b", false},
+    {"a\nb", false},
+    {"a\\b", false},
+    {"a:b", false},
+    {"\xC3\xA4"
+     "da",
+     false},
+    {"a%b", false},
+    {"a\"b", false},
+    {".meta", false},
+    {"a!", false},
 };
 
 BOOST_AUTO_TEST_CASE(user_names) {

@@ -27,7 +27,8 @@ struct Fixture {
   TemporaryFolder folder;
   std::string path = folder / "pop.auth";
   Fixture() {
-    const auto ok = initialise({.path = path, .owner = ::geteuid(), .group = ::getegid(), .iterations = kMinIterations});
+    const auto ok =
+        initialise({.path = path, .owner = ::geteuid(), .group = ::getegid(), .iterations = kMinIterations});
     BOOST_REQUIRE_MESSAGE(ok, why(ok));
   }
   Result<Database> open(Access access = Access::read_write) const { return Database::open(path, ::geteuid(), access); }
@@ -74,8 +75,9 @@ BOOST_FIXTURE_TEST_CASE(key_file_rules, Fixture) {
   BOOST_TEST((open_key_file(key).error().kind() == ErrorKind::unsafe));
   BOOST_REQUIRE(::unlink(key.c_str()) == 0);
   BOOST_TEST((open_key_file(key).error().kind() == ErrorKind::not_found));
-  for (const auto& bytes : {std::string{}, good.substr(1), good.substr(0, good.size() - 1), good + "\n", std::string(64, 'x'),
-                            std::string(5000, 'x'), "qpopper-seal-key 1 " + std::string(44, '=') + "\n"}) {
+  for (const auto& bytes :
+       {std::string{}, good.substr(1), good.substr(0, good.size() - 1), good + "\n", std::string(64, 'x'),
+        std::string(5000, 'x'), "qpopper-seal-key 1 " + std::string(44, '=') + "\n"}) {
     const auto copy = folder / "copy";
     qpop::test::write_file(copy, bytes);
     ::chmod(copy.c_str(), 0400);
@@ -119,7 +121,9 @@ BOOST_FIXTURE_TEST_CASE(accounts_are_stored_changed_listed_and_removed, Fixture)
 BOOST_FIXTURE_TEST_CASE(refused_edit_changes_nothing, Fixture) {
   auto database = open();
   BOOST_REQUIRE(database);
-  const auto got = database->update("ada", [](const auto&) -> Result<Account> { return Error{ErrorKind::changed, "no"}; });
+  const auto got = database->update("ada", [](const auto&) -> Result<Account> {
+    return Error{ErrorKind::changed, "no"};
+  });
   BOOST_TEST((!got && got.error().kind() == ErrorKind::changed));
   BOOST_TEST(*database->count() == 0U);
 }
@@ -167,16 +171,20 @@ struct RuleCase {
 };
 
 const RuleCase kRules[] = {
-    {"mode", [](const std::string& p) { ::chmod(p.c_str(), 0644); }, ErrorKind::unsafe, "has wrong mode (0644); chmod 600 it"},
-    {"stricter mode", [](const std::string& p) { ::chmod(p.c_str(), 0400); }, ErrorKind::unsafe, "has wrong mode (0400); chmod 600 it"},
-    {"set-uid bit", [](const std::string& p) { ::chmod(p.c_str(), 04600); }, ErrorKind::unsafe, "has wrong mode (4600); chmod 600 it"},
+    {"mode", [](const std::string& p) { ::chmod(p.c_str(), 0644); }, ErrorKind::unsafe,
+     "has wrong mode (0644); chmod 600 it"},
+    {"stricter mode", [](const std::string& p) { ::chmod(p.c_str(), 0400); }, ErrorKind::unsafe,
+     "has wrong mode (0400); chmod 600 it"},
+    {"set-uid bit", [](const std::string& p) { ::chmod(p.c_str(), 04600); }, ErrorKind::unsafe,
+     "has wrong mode (4600); chmod 600 it"},
     {"symbolic link",
      [](const std::string& p) {
        std::filesystem::rename(p, p + ".real");
        std::filesystem::create_symlink(p + ".real", p);
      },
      ErrorKind::unsafe, "is a symbolic link"},
-    {"two names", [](const std::string& p) { std::filesystem::create_hard_link(p, p + ".two"); }, ErrorKind::unsafe, "has 2 names"},
+    {"two names", [](const std::string& p) { std::filesystem::create_hard_link(p, p + ".two"); }, ErrorKind::unsafe,
+     "has 2 names"},
     {"folder",
      [](const std::string& p) {
        std::filesystem::remove(p);
@@ -184,11 +192,16 @@ const RuleCase kRules[] = {
      },
      ErrorKind::unsafe, "is not a regular file"},
     {"missing", [](const std::string& p) { std::filesystem::remove(p); }, ErrorKind::not_found, "popauth -init"},
-    {"empty", [](const std::string& p) { std::filesystem::resize_file(p, 0); }, ErrorKind::malformed, "is empty; initialise it"},
-    {"truncated", [](const std::string& p) { std::filesystem::resize_file(p, 5000); }, ErrorKind::malformed, "the file is damaged"},
-    {"text", [](const std::string& p) { qpop::test::write_file(p, std::string(10'000, 'x')); }, ErrorKind::malformed, "damaged"},
-    {"lock file missing", [](const std::string& p) { std::filesystem::remove(p + "-lock"); }, ErrorKind::unsafe, "has no lock file"},
-    {"lock file mode", [](const std::string& p) { ::chmod((p + "-lock").c_str(), 0666); }, ErrorKind::unsafe, "lock file"},
+    {"empty", [](const std::string& p) { std::filesystem::resize_file(p, 0); }, ErrorKind::malformed,
+     "is empty; initialise it"},
+    {"truncated", [](const std::string& p) { std::filesystem::resize_file(p, 5000); }, ErrorKind::malformed,
+     "the file is damaged"},
+    {"text", [](const std::string& p) { qpop::test::write_file(p, std::string(10'000, 'x')); }, ErrorKind::malformed,
+     "damaged"},
+    {"lock file missing", [](const std::string& p) { std::filesystem::remove(p + "-lock"); }, ErrorKind::unsafe,
+     "has no lock file"},
+    {"lock file mode", [](const std::string& p) { ::chmod((p + "-lock").c_str(), 0666); }, ErrorKind::unsafe,
+     "lock file"},
 };
 
 BOOST_AUTO_TEST_CASE(files_that_are_not_as_they_must_be) {
@@ -222,11 +235,13 @@ BOOST_AUTO_TEST_CASE(initialise_needs_a_folder_that_others_cannot_change) {
   const auto shared = folder / "shared";
   std::filesystem::create_directory(shared);
   BOOST_REQUIRE(::chmod(shared.c_str(), 0777) == 0);
-  const NewDatabase wanted{.path = shared + "/pop.auth", .owner = ::geteuid(), .group = ::getegid(), .iterations = kMinIterations};
+  const NewDatabase wanted{
+      .path = shared + "/pop.auth", .owner = ::geteuid(), .group = ::getegid(), .iterations = kMinIterations};
   BOOST_TEST((initialise(wanted).error().kind() == ErrorKind::unsafe));
   BOOST_REQUIRE(::chmod(shared.c_str(), 01777) == 0);
   BOOST_TEST(initialise(wanted).has_value());
-  BOOST_TEST((initialise({.path = folder / "none/pop.auth", .owner = ::geteuid()}).error().kind() == ErrorKind::not_found));
+  BOOST_TEST(
+      (initialise({.path = folder / "none/pop.auth", .owner = ::geteuid()}).error().kind() == ErrorKind::not_found));
 }
 
 }  // namespace

@@ -58,10 +58,23 @@ BOOST_AUTO_TEST_CASE(accepts) {
 
 BOOST_AUTO_TEST_CASE(refuses_and_wipes) {
   const std::vector<std::vector<std::string>> cases = {
-      {"-user"},           {"-user", "-stdin"},      {"-user", ""},         {"-delete"},          {"-nonsense"},
-      {"ada"},             {"-user", "a", "b", "c"}, {"-list", "a", "b"},   {"-user", "a", "-delete", "a"},
-      {"-safe"},           {"-stdin", "-list"},      {"-user", "a", "b", "-stdin"}, {"-db"},      {"-"},
-      {"-user", "a", std::string(256, 'p')}, std::vector<std::string>(20, "-safe"), {std::string(2000, 'x')},
+      {"-user"},
+      {"-user", "-stdin"},
+      {"-user", ""},
+      {"-delete"},
+      {"-nonsense"},
+      {"ada"},
+      {"-user", "a", "b", "c"},
+      {"-list", "a", "b"},
+      {"-user", "a", "-delete", "a"},
+      {"-safe"},
+      {"-stdin", "-list"},
+      {"-user", "a", "b", "-stdin"},
+      {"-db"},
+      {"-"},
+      {"-user", "a", std::string(256, 'p')},
+      std::vector<std::string>(20, "-safe"),
+      {std::string(2000, 'x')},
   };
   for (const auto& c : cases) {
     Words words{c};
@@ -86,9 +99,9 @@ struct QualityCase {
 constexpr std::string_view kLonger = "Please use a longer password.";
 constexpr std::string_view kLetter = "Please use at least one non-numeric character.";
 constexpr QualityCase kQuality[] = {
-    {"aB3x", ""},      {"aB3", kLonger},   {"ab!c", ""},      {"a!", kLonger},        {"1234", kLetter}, {"123456789", kLetter},
-    {"abcde", kLonger}, {"abcdef", ""},    {"ABCDEF", ""},    {"abcD", kLonger},      {"abcDe", ""},     {"abc12", ""},
-    {"ab12", kLonger}, {"12!4", ""},       {"a", kLonger},    {"\xC3\xA4xy", ""},
+    {"aB3x", ""},       {"aB3", kLonger}, {"ab!c", ""},   {"a!", kLonger},    {"1234", kLetter}, {"123456789", kLetter},
+    {"abcde", kLonger}, {"abcdef", ""},   {"ABCDEF", ""}, {"abcD", kLonger},  {"abcDe", ""},     {"abc12", ""},
+    {"ab12", kLonger},  {"12!4", ""},     {"a", kLonger}, {"\xC3\xA4xy", ""},
 };
 
 BOOST_AUTO_TEST_CASE(advice_on_passwords) {

@@ -38,7 +38,8 @@ struct Fixture {
     load_key();
   }
   void fresh() {
-    const auto ok = initialise({.path = path, .owner = ::geteuid(), .group = ::getegid(), .iterations = kMinIterations});
+    const auto ok =
+        initialise({.path = path, .owner = ::geteuid(), .group = ::getegid(), .iterations = kMinIterations});
     BOOST_REQUIRE_MESSAGE(ok, why(ok));
     add("ada", "tanstaaf", true, false);
     add("bob", "noapop", false, false);
@@ -195,7 +196,8 @@ BOOST_FIXTURE_TEST_CASE(unknown_disabled_and_wrong_cost_the_same, Fixture) {
     for (int i = 0; i < 41; ++i) {
       const auto begin = std::chrono::steady_clock::now();
       (void)verifier.check_password(user, Secret{"wrong"});
-      times.push_back(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count());
+      times.push_back(
+          std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count());
     }
     std::ranges::nth_element(times, times.begin() + 20);
     return times[20];

@@ -41,7 +41,8 @@ void exercise(const std::string& path) {
   auto env = Environment::open(path);
   if (!env) return;
   auto walked = env->read([](const Reader& reader) {
-    return reader.walk([](std::string_view key, std::string_view value) { return key.size() + value.size() < 100'000; });
+    return reader.walk(
+        [](std::string_view key, std::string_view value) { return key.size() + value.size() < 100'000; });
   });
   for (int i = 0; walked && i < 3; ++i) {
     auto done = env->write([&](Writer& writer) -> Status {
@@ -102,8 +103,9 @@ BOOST_AUTO_TEST_CASE(changed_page_heads_and_entries) {
 BOOST_AUTO_TEST_CASE(truncated_empty_and_random_files) {
   const TemporaryFolder folder;
   const auto good = sample(folder);
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{16}, std::size_t{151}, std::size_t{152}, kPage - 1, kPage,
-                                 kPage + 100, 2 * kPage, 3 * kPage, good.size() / 2, good.size() - kPage, good.size() - 1}) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{16}, std::size_t{151}, std::size_t{152}, kPage - 1, kPage,
+        kPage + 100, 2 * kPage, 3 * kPage, good.size() / 2, good.size() - kPage, good.size() - 1}) {
     BOOST_TEST(survives(folder, good.substr(0, size)), "size " << size);
   }
   std::mt19937 random{42};

@@ -116,12 +116,14 @@ BOOST_AUTO_TEST_CASE(reader_follows_a_map_grown_by_another_process) {
     auto other = Environment::open(folder / "a");
     bool fine = other.has_value();
     for (int i = 0; fine && i < 4000; i += 100) {
-      fine = other->write([&](Writer& writer) -> Status {
-        for (int j = i; j < i + 100; ++j) {
-          if (auto ok = writer.put("key" + std::to_string(j), std::string(1000, 'y')); !ok) return ok;
-        }
-        return {};
-      }).has_value();
+      fine = other
+                 ->write([&](Writer& writer) -> Status {
+                   for (int j = i; j < i + 100; ++j) {
+                     if (auto ok = writer.put("key" + std::to_string(j), std::string(1000, 'y')); !ok) return ok;
+                   }
+                   return {};
+                 })
+                 .has_value();
     }
     ::_exit(fine ? 0 : 1);
   }
@@ -138,7 +140,8 @@ BOOST_AUTO_TEST_CASE(handle_is_refused_after_fork_and_harmless_there) {
   BOOST_REQUIRE(env);
   const pid_t child = ::fork();
   if (child == 0) {
-    const bool refused = !env->read([](const Reader&) { return Status{}; }) && !env->write([](Writer&) { return Status{}; });
+    const bool refused =
+        !env->read([](const Reader&) { return Status{}; }) && !env->write([](Writer&) { return Status{}; });
     { auto dropped = std::move(*env); }
     ::_exit(refused ? 0 : 1);
   }
@@ -283,9 +286,10 @@ struct TypeCase {
   std::uint32_t type;
   bool want;
 };
-constexpr TypeCase kTypes[] = {{"nfs", 0x6969, true},        {"cifs", 0xFF534D42, true}, {"fuse", 0x65735546, true},
-                               {"9p", 0x01021997, true},     {"ext4", 0xEF53, false},    {"xfs", 0x58465342, false},
-                               {"tmpfs", 0x01021994, false}, {"zfs", 0x2FC12FC1, false}, {"overlay", 0x794C7630, false}};
+constexpr TypeCase kTypes[] = {
+    {"nfs", 0x6969, true},        {"cifs", 0xFF534D42, true}, {"fuse", 0x65735546, true},
+    {"9p", 0x01021997, true},     {"ext4", 0xEF53, false},    {"xfs", 0x58465342, false},
+    {"tmpfs", 0x01021994, false}, {"zfs", 0x2FC12FC1, false}, {"overlay", 0x794C7630, false}};
 
 BOOST_AUTO_TEST_CASE(network_file_systems_are_known) {
   for (const auto& c : kTypes) BOOST_TEST(is_network_file_system(c.type) == c.want, c.name);
