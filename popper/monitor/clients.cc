@@ -81,7 +81,7 @@ void Monitor::make_room_for_login() {
   std::size_t waiting = 0;
   LiveSession* oldest = nullptr;
   for (auto& [pid, session] : sessions_) {
-    if (session.phase != Phase::authorization) continue;
+    if (session.phase != Phase::authorization || session.told_to_end) continue;
     ++waiting;
     if (oldest == nullptr || session.started_ms < oldest->started_ms) oldest = &session;
   }

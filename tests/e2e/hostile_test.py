@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Hostile clients: others are served, memory stays bounded, the log has one line for each event. Usage: hostile_test.py CASE."""
+import os
+import random
+import socket
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from harness import PASSWORD, Pop, Site, mailbox, message, wait_until  # noqa: E402
+
+SMOKE = os.environ.get("QPOP_LONG") != "1"
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def resident_kib(pid):
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("VmRSS:")), 0)
+    except FileNotFoundError:
+        return 0
+
+
+def largest_child(site):
+    return max((resident_kib(pid) for pid in children(site.process.pid)), default=0)
+
+
+def from_address(site, address):
+    """A connection from another loopback address, so that limits by address tell it from the attacker."""
+    return socket.create_connection(("127.0.0.1", site.port), timeout=20, source_address=(address, 0))
+
+
+def serve_another(site):
+    start = time.monotonic()
+    client = Pop(from_address(site, "127.0.0.9"))
+    assert b"3 visible" in client.login(), site.log()
+    client.ok("QUIT")
+    client.close()
+    return time.monotonic() - start
+
+
+def random_bytes(site):
+    rng = random.Random(7)
+    site.start()
+    for i in range(60 if SMOKE else 2000):
+        connection = site.connect()
+        try:
+            connection.sendall(rng.randbytes(rng.randint(1, 4000)))
+            if i % 3 == 0:
+                connection.sendall(b"USER ada\r\nPASS " + rng.randbytes(rng.randint(1, 300)) + b"\r\n")
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+        except OSError:
+            pass
+        connection.close()
+    serve_another(site)
+    for line in site.log().splitlines():
+        assert len(line) < 1200 and line.isprintable(), line
+    assert "killed by signal" not in site.log()
+
+
+def endless_line(site):
+    """A line that does not end: cut off after 1 MiB, in constant memory."""
+    site.start()
+    connection = site.connect()
+    block = b"A" * 65536
+    sent = 0
+    try:
+        while sent < (1 << 30):
+            sent += connection.send(block)
+    except OSError:
+        pass
+    assert sent < 64 << 20, f"{sent} octets were taken"
+    assert largest_child(site) < 32 * 1024
+    serve_another(site)
+    wait_until(lambda: "without a line end; connection closed" in site.log(), what="log line")
+    assert site.log().count("without a line end") == 1
+
+
+def half_commands(site):
+    site.start()
+    held = []
+    for i in range(40):
+        connection = site.connect()
+        connection.sendall([b"US", b"USER ada\r\nPA", b"\r", b"USER ada\r", b"QUI"][i % 5])
+        held.append(connection)
+    serve_another(site)
+    for connection in held:
+        connection.close()
+    wait_until(lambda: site.log().count("POP EOF or I/O Error") >= 40, what="one line for each")
+
+
+def silent(site):
+    """2,000 silent connections from one address, and as many as are let in from many."""
+    site.options.update({"login-timeout": "3"})
+    site.start()
+    held = []
+    for _ in range(2000):
+        try:
+            held.append(socket.create_connection(("127.0.0.1", site.port), timeout=5))
+        except OSError:
+            break
+    assert len(held) == 2000
+    assert serve_another(site) < 10
+    assert len(children(site.process.pid)) < 80, "max-sessions-per-address holds"
+    assert "max-sessions-per-address reached" in site.log()
+    assert site.log().count("refused") < 20, "a flood is not a line each"
+    for i in range(300):
+        held.append(from_address(site, f"127.0.1.{1 + i % 250}"))
+    assert serve_another(site) < 10
+    assert len(children(site.process.pid)) < 260, "max-unauthenticated holds"
+    total = sum(resident_kib(pid) for pid in children(site.process.pid))
+    assert total < 2 * 1024 * 1024
+    for connection in held:
+        connection.close()
+    wait_until(lambda: len(children(site.process.pid)) < 20, 30, "sessions ended")
+    assert serve_another(site) < 5
+
+
+def never_reads(site):
+    """A client that asks for a large message again and again and reads nothing holds one buffer and goes after write-timeout."""
+    site.put_spool("ada", message(1, body=b"x" * 70 + b"\n" + (b"y" * 76 + b"\n") * 200000))
+    site.options.update({"write-timeout": "2"})
+    site.start()
+    connection = site.connect()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.sendall(b"USER ada\r\nPASS " + PASSWORD.encode() + b"\r\n" + b"RETR 1\r\n" * 20)
+    wait_until(lambda: "during nw write to" in site.log(), 20, "stalled client cut off")
+    assert largest_child(site) < 32 * 1024
+    connection.close()
+    client = Pop(wait_until(lambda: site.connect(), what="connect"))
+    client.login()
+
+
+def guessing(site):
+    """Refusals are answered late; others are not held up by it."""
+    site.options.update({"failed-login-delay": "1"})
+    site.start()
+    attackers = []
+    for _ in range(20):
+        connection = site.connect()
+        connection.sendall(b"USER ada\r\nPASS wrong\r\nUSER ada\r\nPASS wrong\r\nUSER ada\r\nPASS wrong\r\n")
+        attackers.append(connection)
+    time.sleep(0.5)
+    assert serve_another(site) < 8
+    start = time.monotonic()
+    answers = b""
+    while True:
+        data = attackers[0].recv(4096)
+        if not data:
+            break
+        answers += data
+    assert answers.count(b"-ERR [AUTH]") == 3 and b"signing off" in answers, answers
+    assert time.monotonic() - start > 4, "1 + 2 + 4 seconds"
+    assert site.log().count("[AUTH] Failed attempted login to ada from host (127.0.0.1) 127.0.0.1") >= 3
+    for connection in attackers:
+        connection.close()
+
+
+def killed_roles(site):
+    """Session, authenticator and maildrop processes die at any time: the server goes on."""
+    import signal
+    site.start()
+    for name in ("popper-session", "popper-auth"):
+        for pid in children(site.process.pid):
+            with open(f"/proc/{pid}/comm") as file:
+                if file.read().strip() == name:
+                    os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: attempt(site), 20, f"service after the end of {name}")
+    assert "killed by signal 9" in site.log()
+
+
+def attempt(site):
+    try:
+        serve_another(site)
+        return True
+    except (AssertionError, OSError):
+        return False
+
+
+CASES = {"random-bytes": random_bytes, "endless-line": endless_line, "half-commands": half_commands, "silent": silent, "never-reads": never_reads,
+         "guessing": guessing, "killed-roles": killed_roles}
+
+
+def main():
+    with Site() as site:
+        site.put_spool("ada", mailbox(3))
+        try:
+            CASES[sys.argv[1]](site)
+        except BaseException:
+            print(site.log()[-6000:])
+            raise
+        assert site.stop() == 0
+    print(f"{sys.argv[1]}: ok")
+
+
+if __name__ == "__main__":
+    main()
