@@ -60,7 +60,8 @@ void reset_signals() {
 }
 
 extern "C" void on_alarm(int) {
-  constexpr char kText[] = "popauth: POP authentication DB is locked; nothing changed\n";
+  constexpr char kText[] =
+      "popauth: gave up after 10 s: POP authentication DB locked, or disk too slow; see popauth -list\n";
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kText, sizeof kText - 1);
   ::_exit(static_cast<int>(ExitCode::timed_out));
 }

@@ -54,11 +54,11 @@ std::string line_of(std::string_view name, const Result<authdb::Account>& accoun
 }
 
 ExitCode list_all(const Identity& identity, const std::string& path) {
-  const TimeBound bound;
   auto owner = identity.owner();
   if (!owner) return fail(owner.error());
   std::string text;
   {
+    const TimeBound bound;
     auto rights = DatabaseRights::take(identity);
     if (!rights) return fail(rights.error());
     auto database = authdb::Database::open(path, *owner, authdb::Access::read_only);
@@ -100,7 +100,6 @@ ExitCode initialise(const Identity& identity, const Command& command, const std:
                           .verb = "init",
                           .target = path,
                           .result = "failed"};
-  const TimeBound bound;
   if (auto ok = authdb::initialise({.path = path, .owner = *owner, .group = group}); !ok) {
     audit(identity, failed);
     return fail(ok.error());
