@@ -45,6 +45,11 @@ Result<UniqueFd> open_key_file(const std::string& path) {
 }
 
 Result<Secret> read_key(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return Error::from_errno(errno, "fstat").at("POP authentication key");
+  if (!S_ISREG(status.st_mode) || (status.st_mode & 077) != 0) {
+    return Error{ErrorKind::unsafe, "POP authentication key can be used by others than its owner; chmod 400 it"};
+  }
   std::array<char, kFileOctets + 1> buffer{};
   ssize_t size = 0;
   do {

@@ -21,8 +21,9 @@ namespace qpop::authdb {
 /// Errors  not_found; unsafe; denied; io.
 [[nodiscard]] base::Result<base::UniqueFd> open_key_file(const std::string& path);
 
-/// Reads from offset 0 whatever the position, so that a descriptor can be read again.
-/// Errors  malformed; io.
+/// Reads from offset 0 whatever the position, so that a descriptor can be read again. Checks by itself that the file is a regular
+/// one which only its owner can touch: the monitor that opened it knows nothing of the database.
+/// Errors  unsafe; malformed; io.
 [[nodiscard]] base::Result<base::Secret> read_key(int fd);
 
 /// Writes a new file with mode 0400 and syncs it.

@@ -71,7 +71,10 @@ BOOST_FIXTURE_TEST_CASE(key_file_belongs_to_the_database, Fixture) {
 BOOST_FIXTURE_TEST_CASE(key_file_rules, Fixture) {
   const auto key = key_path_of(path);
   const auto good = qpop::test::read_file(key);
+  auto open_before = open_key_file(key);
+  BOOST_REQUIRE_MESSAGE(open_before, why(open_before));
   BOOST_REQUIRE(::chmod(key.c_str(), 0440) == 0);
+  BOOST_TEST((read_key(open_before->get()).error().kind() == ErrorKind::unsafe));
   BOOST_TEST((open_key_file(key).error().kind() == ErrorKind::unsafe));
   BOOST_REQUIRE(::unlink(key.c_str()) == 0);
   BOOST_TEST((open_key_file(key).error().kind() == ErrorKind::not_found));
