@@ -101,7 +101,7 @@ Digest16 xxh3_128(std::string_view bytes, std::uint64_t seed) {
 
 struct Xxh3Stream::State {
   struct Free {
-    void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
+    void operator()(XXH3_state_t* owned) const { XXH3_freeState(owned); }
   };
   std::unique_ptr<XXH3_state_t, Free> state{XXH3_createState()};
 };

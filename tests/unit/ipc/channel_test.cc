@@ -59,7 +59,9 @@ void send_raw(const Channel& channel, const MessageHeader& header, std::size_t p
 }
 
 BOOST_AUTO_TEST_CASE(short_long_foreign_and_oversized_messages_are_refused) {
-  const auto [a, b] = channels();
+  const auto pair = channels();
+  const Channel& a = pair.first;
+  const Channel& b = pair.second;
   const auto refused = [&](const MessageHeader& header, std::size_t payload) {
     send_raw(a, header, payload);
     const auto frame = b.receive(1000);
