@@ -41,6 +41,7 @@ class Parser {
     if (command_.from_stdin && (command_.verb != Verb::set || command_.has_password)) {
       return wrong("-stdin goes with setting a password, and without one on the command line");
     }
+    if (!command_.database.empty() && !command_.configuration.empty()) return wrong("either -db or -f");
     return std::move(command_);
   }
 
@@ -102,7 +103,8 @@ class Parser {
       take_argument();
       return flag(command_.ignored_trace);
     }
-    if (name == "db") return database();
+    if (name == "db") return file_name(command_.database, "-db");
+    if (name == "f") return file_name(command_.configuration, "-f");
     return wrong(fmt::format("unknown option \"{}\"", base::escape_untrusted(word, 40)));
   }
 
@@ -112,10 +114,10 @@ class Parser {
     return {};
   }
 
-  base::Status database() {
-    const auto path = take_argument();
-    if (!path || path->empty()) return wrong("-db needs a file name");
-    command_.database = *path;
+  base::Status file_name(std::string& path, std::string_view option) {
+    const auto given = take_argument();
+    if (!given || given->empty()) return wrong(fmt::format("{} needs a file name", option));
+    path = *given;
     return {};
   }
 
@@ -155,7 +157,8 @@ std::string_view usage() {
          "       popauth -init [-safe]                make a new database (root)\n"
          "       popauth -help | -version\n"
          "       -stdin    read the password from standard input, one line\n"
-         "       -db FILE  use this database instead of /etc/pop.auth\n";
+         "       -db FILE  use this database instead of /etc/pop.auth\n"
+         "       -f FILE   use the database that this qpopper.config names\n";
 }
 
 }  // namespace qpop::popauth

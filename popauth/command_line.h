@@ -22,6 +22,7 @@ struct Command {
   bool safe = false;
   bool ignored_trace = false;  ///< -debug or -trace was given
   std::string database;        ///< -db; empty: the default
+  std::string configuration;   ///< -f: a qpopper.config whose auth-db counts
 };
 
 /// Parses argv[1..]; a password in it is overwritten with zeros there, whether the command is accepted or not.

@@ -13,6 +13,7 @@
 #include "common/authdb/database.h"
 #include "common/authdb/user_name.h"
 #include "common/base/text.h"
+#include "common/config/reader.h"
 #include "popauth/audit.h"
 #include "popauth/database_access.h"
 #include "popauth/messages.h"
@@ -76,9 +77,15 @@ ExitCode list_all(const Identity& identity, const std::string& path) {
 }  // namespace
 
 Result<std::string> database_path(const Identity& identity, const Command& command) {
-  if (command.database.empty()) return std::string{authdb::kDefaultPath};
-  if (identity.is_lent()) return Error{ErrorKind::denied, "-db: " + std::string{kOnlyRoot}};
-  return command.database;
+  if (command.database.empty() && command.configuration.empty()) return std::string{authdb::kDefaultPath};
+  // A file that the caller names is never opened with lent rights.
+  if (identity.is_lent()) return Error{ErrorKind::denied, "-db and -f: " + std::string{kOnlyRoot}};
+  if (!command.database.empty()) return command.database;
+  config::Settings settings;
+  for (const auto& problem : config::read_file(command.configuration, settings)) {
+    if (!problem.warning) return Error{ErrorKind::malformed, problem.text};
+  }
+  return settings.text(config::Opt::auth_db);
 }
 
 ExitCode initialise(const Identity& identity, const Command& command, const std::string& path) {

@@ -16,6 +16,7 @@
 #include "common/log/log.h"
 #include "common/priv/drop.h"
 #include "popper/monitor/monitor.h"
+#include "popper/monitor/startup.h"
 
 namespace qpop::monitor {
 
@@ -105,7 +106,7 @@ bool Monitor::spawn_authenticator() {
   AuthenticatorTask task;
   task.database = settings_.text(Opt::auth_db);
   // Only root can read the key; the process that uses it gets the descriptor and never the right to open the file.
-  task.key = base::UniqueFd{::open((task.database + ".key").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  if (auto key = open_key(task.database); key) task.key = std::move(*key);  // a fault was told at start
   task.uid = environment_.auth_user.uid;
   task.gid = environment_.auth_user.gid;
   task.failed_login_delay_s = settings_.number(Opt::failed_login_delay);

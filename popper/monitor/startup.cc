@@ -106,9 +106,7 @@ void check_database(const Settings& settings, const Environment& environment, st
     problems.push_back({fmt::format("{}: POP authentication DB {} has wrong mode ({:04o}); chmod 600 it", named(settings, Opt::auth_db), path,
                                     status.st_mode & 07777U)});
   }
-  if (::access((path + ".key").c_str(), R_OK) != 0) {
-    problems.push_back({fmt::format("{}: {}.key: {}; APOP cannot be used without the key", named(settings, Opt::auth_db), path, std::strerror(errno)), true});
-  }
+  if (auto key = open_key(path); !key) problems.push_back({fmt::format("{}: {}; APOP is not offered", named(settings, Opt::auth_db), key.error().message()), true});
 }
 
 void check_mail_locks(const Settings& settings, std::vector<Problem>& problems) {
@@ -123,6 +121,20 @@ void check_mail_locks(const Settings& settings, std::vector<Problem>& problems) 
 }
 
 }  // namespace
+
+base::Result<base::UniqueFd> open_key(const std::string& database) {
+  const std::string path = database + ".key";
+  base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  if (!fd.valid()) return base::Error::from_errno(errno, "open").at("key file", path);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return base::Error::from_errno(errno, "fstat").at("key file", path);
+  if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 077U) != 0) {
+    return base::Error{base::ErrorKind::unsafe, fmt::format("must be a file of uid {} that nobody else can read (is of uid {}, mode {:04o})", ::geteuid(),
+                                                            status.st_uid, status.st_mode & 07777U)}
+        .at("key file", path);
+  }
+  return fd;
+}
 
 Environment look_up_environment(const Settings& settings, std::vector<Problem>& problems) {
   Environment environment;

@@ -16,4 +16,7 @@ namespace qpop::monitor {
 /// starts (mail can be deleted then), so that is a warning.
 void check_environment(const config::Settings& settings, const Environment& environment, std::vector<config::Problem>& problems);
 
+/// The private key of the APOP secrets, "<database>.key": ours, and readable by nobody else, so that set-uid popauth cannot open them.
+[[nodiscard]] base::Result<base::UniqueFd> open_key(const std::string& database);
+
 }  // namespace qpop::monitor

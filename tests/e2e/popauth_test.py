@@ -53,6 +53,19 @@ class OwnDatabase(Base):
         self.check(self.popauth("--help"), 1, "-init [-safe]")
         self.assertRegex(self.popauth("-version").stdout.decode(), r"^popauth v\d+\.\d+\.\d+\n$")
 
+    def test_database_named_by_a_configuration(self):
+        self.init()
+        self.set("ada")
+        configuration = os.path.join(self.folder, "qpopper.config")
+        with open(configuration, "w") as file:
+            file.write(f'set auth-db = "{self.path}"\n')
+        os.chmod(configuration, 0o644)
+        self.database = lambda: ["-f", configuration]
+        self.assertEqual([line.split()[0] for line in self.entries()], ["ada"])
+        with open(configuration, "a") as file:
+            file.write("set nonsense\n")
+        self.check(self.popauth("-list", "ALL"), 1, "line 2")
+
     def test_wrong_use(self):
         for args in (["-nonsense"], ["-user"], ["-delete"], ["-user", "-stdin"], ["a"], ["-safe"], ["-list", "-stdin"],
                      ["-user", "a", "-delete", "a"]):
