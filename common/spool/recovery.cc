@@ -22,14 +22,17 @@
 // been rewritten by a mail reader. So the state is proven, never guessed:
 //  a. No J: nothing. J.tmp: its update never was committed, it is removed.
 //  b. J is not whole: it was made whole before it got its name, so M was not touched; J is set aside, not believed.
-//  c. State U: M is at least S long, the octets before F and those of [N, S) hash as recorded, every sector of [F, N)
+//  c. The folder is synced: the process may have died between naming J and syncing the folder, and J's name is then
+//  known to the
+//     page cache alone. Touching M before would leave a half moved M and no J after a power loss.
+//  d. State U: M is at least S long, the octets before F and those of [N, S) hash as recorded, every sector of [F, N)
 //  is old or new,
 //     and M ends at S, or a message starts at S, or M was recorded not to end like a message (then a delivery cannot
 //     start one there, and the other conditions must suffice). Carried out from step 1.
-//  d. State T: the octets before F hash as recorded, [F, N) is the tail, M ends at N or a message starts at N. Step 6.
+//  e. State T: the octets before F hash as recorded, [F, N) is the tail, M ends at N or a message starts at N. Step 6.
 //     U is tried first: when messages of equal length are deleted, an M that is still uncut can have a message start at
 //     N.
-//  e. Anything else: somebody rewrote M. A redo would destroy what they wrote. The messages of the tail that M lacks
+//  f. Anything else: somebody rewrote M. A redo would destroy what they wrote. The messages of the tail that M lacks
 //  (by digest,
 //     counting twins) are appended, each synced; J becomes saved-<time>. Nothing is lost; mail deleted by others may
 //     return. A crash in between: J still stands, the next round finds the appended ones present.
@@ -168,7 +171,7 @@ Status set_aside(const Context& context, const MaildropPaths& paths, std::string
   return again([&] { return context.fs.sync_directory(paths.state_folder_fd); });
 }
 
-/// Step e.
+/// Step f.
 Status salvage(const Context& context, MailLock& lock, const Journal& journal, Warnings& warnings) {
   auto size = size_of(context, lock.fd());
   if (!size) return size.error();
@@ -251,6 +254,8 @@ Result<Recovery> recover_locked(const Context& context, const MaildropPaths& pat
     return save_journal(context, paths, Recovery::set_aside, loaded.error().message(), warnings);
   }
   if (!loaded->has_value()) return Recovery::nothing;
+  auto named = again([&] { return context.fs.sync_directory(paths.state_folder_fd); });
+  if (!named) return named.error().at("make the name of the journal durable");
   Journal& journal = **loaded;
   auto state = classify(context, lock, journal);
   if (!state) return state.error().at("compare the spool with the journal");

@@ -16,9 +16,6 @@
 
 namespace qpop::test {
 
-/// Thrown in place of the death of the process; no code under test catches it.
-struct Died {};
-
 class FakeClock final : public base::Clock {
  public:
   std::int64_t monotonic_ms() override { return monotonic_ms_; }
@@ -38,7 +35,7 @@ struct Fault {
   int errno_value = EIO;
 };
 
-class FaultFileSystem final : public spool::SystemFileSystem {
+class FaultFileSystem : public spool::SystemFileSystem {
  public:
   explicit FaultFileSystem(FakeClock& clock, Fault fault = {}) : clock_(clock), fault_(fault) {}
 
@@ -49,6 +46,12 @@ class FaultFileSystem final : public spool::SystemFileSystem {
     std::size_t found = 0;
     for (const auto& call : calls_) found += call == name ? 1U : 0U;
     return found;
+  }
+  [[nodiscard]] bool dead() const { return dead_; }
+  /// The next process: calls work again.
+  void revive() {
+    dead_ = false;
+    fault_ = {};
   }
   void set_processes_exist(bool exist) { processes_exist_ = exist; }
   /// Called before every call with its name; may change files as another program would.
@@ -74,12 +77,15 @@ class FaultFileSystem final : public spool::SystemFileSystem {
   base::Result<std::size_t> write_at(int fd, std::string_view bytes, std::uint64_t offset) override {
     if (auto error = enter("write")) return *error;
     const bool chosen = writes_++ == fault_.at;
-    const auto half = bytes.substr(0, (bytes.size() + 1) / 2);
-    if (chosen && fault_.kind == Fault::Kind::short_write) return SystemFileSystem::write_at(fd, half, offset);
+    const std::size_t half = (bytes.size() + 1) / 2;
+    if (chosen && fault_.kind == Fault::Kind::short_write)
+      return SystemFileSystem::write_at(fd, bytes.substr(0, half), offset);
     if (chosen && fault_.kind == Fault::Kind::die_in_write) {
-      static_cast<void>(SystemFileSystem::write_at(fd, half, offset));
+      // A signal stops a write between two pages, a power loss between two sectors.
+      const std::uint64_t end = (offset + half) / 512 * 512;
+      if (end > offset) static_cast<void>(SystemFileSystem::write_at(fd, bytes.substr(0, end - offset), offset));
       dead_ = true;
-      throw Died{};
+      return base::Error::from_errno(EIO, "dead");
     }
     return SystemFileSystem::write_at(fd, bytes, offset);
   }
@@ -164,7 +170,7 @@ class FaultFileSystem final : public spool::SystemFileSystem {
     calls_.push_back(std::move(call));
     if (fault_.kind == Fault::Kind::die && number == fault_.at) {
       dead_ = true;
-      throw Died{};
+      return base::Error::from_errno(EIO, "dead");
     }
     const bool fails = (fault_.kind == Fault::Kind::fail_once && number == fault_.at) ||
                        (fault_.kind == Fault::Kind::fail_from && number >= fault_.at);

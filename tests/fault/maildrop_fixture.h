@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -120,9 +121,10 @@ class MaildropFixture {
 };
 
 /// A process's view of the maildrop: its file system, clock and dotlock.
-class Process {
+template <class Fs>
+class BasicProcess {
  public:
-  explicit Process(const MaildropFixture& fixture, Fault fault = {})
+  explicit BasicProcess(const MaildropFixture& fixture, Fault fault = {})
       : fixture_(fixture), fs(clock, fault), dotlock_(fs, clock, fixture.spool_folder(), "ada") {}
 
   [[nodiscard]] spool::Context context() { return {.fs = fs, .clock = clock, .dotlock = dotlock_}; }
@@ -146,11 +148,12 @@ class Process {
 
  public:
   FakeClock clock;
-  FaultFileSystem fs;
+  Fs fs;
 
  private:
   spool::DirectDotlock dotlock_;
 };
+using Process = BasicProcess<FaultFileSystem>;
 
 /// What a session asks for after it opened the maildrop.
 inline spool::UpdateRequest request_for(const spool::OpenedMaildrop& opened, const std::vector<unsigned>& deleted) {
