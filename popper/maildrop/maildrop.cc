@@ -174,7 +174,7 @@ base::Result<spool::UpdateRequest> Worker::read_request(base::UniqueFd& session_
     if (!next) return next.error();
     if (!next->read(part) || part.number != number) return Error{ErrorKind::malformed, "update request of a wrong form"};
     for (std::uint32_t i = 0; i < kBits && number * kBits + i < begin.count; ++i) {
-      request.deleted[number * kBits + i] = (part.bits.at(i / 8) >> (i % 8) & 1U) != 0;
+      request.deleted[number * kBits + i] = ((unsigned{part.bits.at(i / 8)} >> (i % 8)) & 1U) != 0;
     }
   }
   return request;

@@ -30,7 +30,7 @@ class MaildropView {
   [[nodiscard]] std::uint32_t last_accessed() const { return last_accessed_; }
 
   /// `index` counts from 0 in all functions.
-  [[nodiscard]] bool is_deleted(std::uint32_t index) const { return (deleted_[index / 8] >> (index % 8) & 1U) != 0; }
+  [[nodiscard]] bool is_deleted(std::uint32_t index) const { return ((unsigned{deleted_[index / 8]} >> (index % 8)) & 1U) != 0; }
   /// Errors: malformed, io.
   base::Status mark_deleted(std::uint32_t index);
   void note_accessed(std::uint32_t index) { last_accessed_ = std::max(last_accessed_, index + 1); }
