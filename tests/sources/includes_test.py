@@ -31,6 +31,7 @@ RULES = {
     "popper/maildrop": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/mbox", "common/spool",
                         "common/listing", "common/files", "common/digest"},
     "popauth": {"common/base", "common/log", "common/config", "common/priv", "common/authdb", "common/digest", "common/db"},
+    "scripts": {"common/config"},
 }
 # Binds the roles to the monitor.
 FREE = {"popper"}
