@@ -182,6 +182,8 @@ std::optional<UsableIndex> open_index(const Context& context, int state_folder_f
 Result<SpoolListing> list_spool(const Context& context, const MaildropPaths& paths, MailLock& lock) {
   const auto known = read_index(context, paths.state_folder_fd);
   for (int round = 0; round < kMaxRounds; ++round) {
+    // Before the first look: how old the time stamp was then decides, not after a scan of a second.
+    const std::int64_t now = context.clock.realtime_ns();
     auto before = again([&] { return context.fs.status(lock.fd()); });
     if (!before) return before.error();
     auto listing = list_once(context, lock, before->identity, known);
@@ -191,7 +193,7 @@ Result<SpoolListing> list_spool(const Context& context, const MaildropPaths& pat
     if (!after) return after.error();
     if (shrunk || after->identity != before->identity) continue;
     if (listing->source != ListingSource::from_index) {
-      listing->header.young = is_young(before->identity, context.clock.realtime_ns()) ? 1 : 0;
+      listing->header.young = is_young(before->identity, now) ? 1 : 0;
     }
     return listing;
   }

@@ -192,7 +192,7 @@ Result<JournalHeader> make_header(const Context& context, int spool_fd, const Jo
 class Writer {
  public:
   Writer(const Context& context, int fd, const JournalHeader& header, const Tick& tick)
-      : context_(context), fs_(context.fs), fd_(fd), header_(header), layout_(header), tick_(tick) {}
+      : fs_(context.fs), fd_(fd), header_(header), layout_(header), tick_(tick) {}
 
   Status run(int spool_fd, const std::vector<TailPiece>& pieces) {
     // The space is reserved before anything else: a full disk must be noticed while nothing has happened.
@@ -248,7 +248,6 @@ class Writer {
     return {};
   }
 
-  const Context& context_;
   FileSystem& fs_;
   int fd_;
   const JournalHeader& header_;
