@@ -128,6 +128,21 @@ BOOST_AUTO_TEST_CASE(a_young_time_stamp_is_not_trusted) {
   BOOST_TEST(is_young({.mtime_ns = 5'000'000'001}, 4'000'000'000));
 }
 
+void reading_takes_a_second(FaultFileSystem& fs, std::string_view call) {
+  if (call == "read") static_cast<FakeClock*>(fs.intruder_data)->advance_ms(1000);
+}
+
+BOOST_AUTO_TEST_CASE(a_time_stamp_does_not_grow_old_during_the_scan) {
+  MaildropFixture drop;
+  drop.write_spool(kOne);
+  ::utimensat(AT_FDCWD, drop.spool_path().c_str(), nullptr, 0);
+  Process process{drop};
+  process.fs.intruder_data = &process.clock;
+  process.fs.intruder = reading_takes_a_second;
+  BOOST_REQUIRE(process.open().has_value());
+  BOOST_TEST((process.open()->source == ListingSource::scanned));
+}
+
 BOOST_AUTO_TEST_CASE(unique_ids_survive_a_rewrite_by_another_program_and_the_loss_of_the_index) {
   MaildropFixture drop;
   drop.write_spool(kOne + kTwo + kThree);
