@@ -35,6 +35,8 @@ using config::Opt;
 /// Exit codes; they stand in popper(8).
 enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4 };
 
+static_assert(monitor::kUpdateFailed == maildrop::kUpdateFailed);
+
 monitor::Roles bind_roles() {
   monitor::Roles roles;
   roles.session = [](monitor::SessionTask task) { return session::run_session({task.uid, task.gid, task.empty_root, std::move(task.monitor)}); };

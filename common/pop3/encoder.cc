@@ -58,8 +58,8 @@ std::size_t MessageEncoder::finish(char* out) const {
     out[size++] = '\r';
     out[size++] = '\n';
   }
-  std::memcpy(out + size, ".\r\n", 3);
-  return size + 3;
+  for (const char octet : {'.', '\r', '\n'}) out[size++] = octet;
+  return size;
 }
 
 }  // namespace qpop::pop3

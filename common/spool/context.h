@@ -7,10 +7,16 @@
 #include <vector>
 
 #include "common/base/clock.h"
-#include "common/spool/dotlock.h"
-#include "common/spool/file_system.h"
+#include "common/files/dotlock.h"
+#include "common/files/file_system.h"
 
 namespace qpop::spool {
+
+using files::DirectDotlock;
+using files::Dotlock;
+using files::FileStatus;
+using files::FileSystem;
+using files::SystemFileSystem;
 
 /// References only: the caller keeps all three alive.
 struct Context {

@@ -10,7 +10,7 @@
 #include <array>
 
 #include "common/mbox/scanner.h"
-#include "common/spool/io.h"
+#include "common/spool/spool_file.h"
 
 namespace qpop::spool {
 

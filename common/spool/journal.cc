@@ -11,7 +11,7 @@
 #include <cstring>
 #include <limits>
 
-#include "common/spool/io.h"
+#include "common/spool/spool_file.h"
 
 namespace qpop::spool {
 

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "common/digest/digest.h"
-#include "common/spool/io.h"
+#include "common/spool/spool_file.h"
 
 namespace qpop::spool {
 

@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "common/spool/io.h"
+#include "common/spool/spool_file.h"
 #include "common/spool/locks.h"
 #include "common/spool/update.h"
 

@@ -44,7 +44,7 @@
 #include <map>
 
 #include "common/mbox/scanner.h"
-#include "common/spool/io.h"
+#include "common/spool/spool_file.h"
 
 namespace qpop::spool {
 

@@ -40,7 +40,7 @@
 
 #include "common/mbox/scanner.h"
 #include "common/mbox/unique_id.h"
-#include "common/spool/io.h"
+#include "common/spool/spool_file.h"
 #include "common/spool/journal.h"
 #include "common/spool/recovery.h"
 

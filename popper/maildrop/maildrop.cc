@@ -15,8 +15,8 @@
 #include "common/ipc/log_sink.h"
 #include "common/priv/drop.h"
 #include "common/priv/sandbox.h"
-#include "common/spool/dotlock.h"
-#include "common/spool/file_system.h"
+#include "common/files/dotlock.h"
+#include "common/files/file_system.h"
 #include "common/spool/maildrop.h"
 #include "popper/maildrop/monitor_dotlock.h"
 
@@ -116,7 +116,7 @@ class Worker {
 
  private:
   [[nodiscard]] spool::Context context() {
-    spool::Dotlock& dotlock = job_.dotlock_by_monitor ? static_cast<spool::Dotlock&>(by_monitor_) : direct_;
+    files::Dotlock& dotlock = job_.dotlock_by_monitor ? static_cast<files::Dotlock&>(by_monitor_) : direct_;
     return {files_, clock_, dotlock};
   }
   int fail(const Error& error);
@@ -127,11 +127,11 @@ class Worker {
   base::Result<spool::UpdateRequest> read_request(base::UniqueFd& session_lock);
 
   Job& job_;
-  spool::SystemFileSystem files_;
+  files::SystemFileSystem files_;
   base::SystemClock clock_;
   spool::MaildropPaths paths_;
   spool::MaildropSettings settings_;
-  spool::DirectDotlock direct_;
+  files::DirectDotlock direct_;
   MonitorDotlock by_monitor_;
 };
 
@@ -141,7 +141,7 @@ int Worker::fail(const Error& error) {
   const char* verb = job_.work == Work::open ? "open maildrop" : job_.work == Work::update ? "update maildrop" : "recover maildrop";
   log::error("{}", error.at(verb, spool_path()).message());
   if (job_.session.valid()) (void)job_.session.send(failed);
-  return 0;
+  return job_.work == Work::update ? kUpdateFailed : 0;
 }
 
 int Worker::open() {

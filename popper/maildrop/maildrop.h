@@ -29,6 +29,9 @@ struct Job {
   ipc::Channel session;
 };
 
+/// Exit code of an update that failed: its journal may stand, so the monitor starts a recovery at once.
+inline constexpr int kUpdateFailed = 5;
+
 /// Drops to the owner, does the job, answers the session, and returns the exit code.
 int run_maildrop(Job job);
 

@@ -4,11 +4,11 @@
 #pragma once
 
 #include "common/ipc/messages.h"
-#include "common/spool/dotlock.h"
+#include "common/files/dotlock.h"
 
 namespace qpop::maildrop {
 
-class MonitorDotlock final : public spool::Dotlock {
+class MonitorDotlock final : public files::Dotlock {
  public:
   explicit MonitorDotlock(const ipc::Channel& monitor) : monitor_(monitor) {}
 

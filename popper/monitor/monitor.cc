@@ -58,7 +58,7 @@ Monitor::~Monitor() = default;
 
 base::Status Monitor::prepare() {
   raise_descriptor_limit();
-  ::signal(SIGPIPE, SIG_IGN);
+  if (::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return base::Error::from_errno(errno, "signal");
   ::umask(077);
   auto signals = open_signals();
   if (!signals) return signals.error();
@@ -75,7 +75,7 @@ base::Status Monitor::prepare() {
   return {};
 }
 
-int Monitor::serve(std::vector<std::pair<std::string, base::UniqueFd>> listeners) {
+int Monitor::serve(std::vector<std::pair<std::string, base::UniqueFd>>&& listeners) {
   if (auto ready = prepare(); !ready) {
     log::fatal("{}", ready.error().at("start").message());
     return 3;
@@ -189,8 +189,12 @@ void Monitor::on_child(pid_t pid, int status) {
     // Its lock messages may still be waiting in the channel.
     job->second.reaped = true;
     for (int i = 0; i < kMaxDrain && job->second.channel.valid(); ++i) on_maildrop_message(pid);
-    if (killed) log::error("maildrop process {} of {} ended: {}; its maildrop is recovered at the next login", pid, job->second.owner.name, how);
+    if (killed) log::error("maildrop process {} of {} ended: {}", pid, job->second.owner.name, how);
+    const bool recover = job->second.work == MaildropWork::update && (killed || WEXITSTATUS(status) == kUpdateFailed);
+    const MailOwner owner = job->second.owner;
     jobs_.erase(pid);  // and with it a dotlock it left behind
+    // Other programs must not meet a half moved spool for longer than can be helped.
+    if (recover) spawn_maildrop(MaildropWork::recover, owner, nullptr);
   } else if (const auto authenticator = authenticators_.find(pid); authenticator != authenticators_.end()) {
     if (!authenticator->second.retired && !stopping_) {
       log::error("authenticator process {} ended: {}; starting another", pid, how);

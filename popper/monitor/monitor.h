@@ -43,7 +43,7 @@ class Monitor {
   ~Monitor();
 
   /// Serves listening sockets until SIGTERM. `listeners` with the listen value each came from ("" when passed by a manager).
-  int serve(std::vector<std::pair<std::string, base::UniqueFd>> listeners);
+  int serve(std::vector<std::pair<std::string, base::UniqueFd>>&& listeners);
   /// Serves one client that is connected already (inetd, systemd Accept=yes) and returns when it is gone.
   int serve_one(base::UniqueFd client);
 

@@ -22,6 +22,9 @@ struct MailOwner {
   std::string state_folder;
 };
 
+/// Exit code of the maildrop role after an update that failed: its journal may stand, so a recovery follows at once.
+inline constexpr int kUpdateFailed = 5;
+
 enum class MaildropWork : std::uint8_t { open, update, recover };
 
 /// One job of the maildrop role; the process drops to owner.uid before it does anything.

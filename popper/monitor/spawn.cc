@@ -56,7 +56,7 @@ pid_t Monitor::fork_role(const char* name, Run run) {
     if (pid < 0) log::error("fork {}: errno {}", name, errno);
     return pid;
   }
-  for (const int number : {SIGHUP, SIGINT, SIGTERM, SIGCHLD}) ::signal(number, number == SIGHUP || number == SIGINT ? SIG_IGN : SIG_DFL);
+  for (const int number : {SIGHUP, SIGINT, SIGTERM, SIGCHLD}) (void)::signal(number, number == SIGHUP || number == SIGINT ? SIG_IGN : SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

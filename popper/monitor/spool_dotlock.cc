@@ -11,8 +11,8 @@
 #include <cstdlib>
 
 #include "common/base/clock.h"
-#include "common/spool/dotlock.h"
-#include "common/spool/file_system.h"
+#include "common/files/dotlock.h"
+#include "common/files/file_system.h"
 #include "common/log/log.h"
 
 namespace qpop::monitor {
@@ -53,12 +53,12 @@ struct SpoolDotlock::State {
     struct stat status {};
     if (::fstat(folder.get(), &status) == 0) group = status.st_gid;
   }
-  spool::SystemFileSystem files;
+  files::SystemFileSystem files;
   base::SystemClock clock;
   uid_t uid;
   gid_t group = static_cast<gid_t>(-1);
   base::UniqueFd folder;
-  spool::DirectDotlock lock;
+  files::DirectDotlock lock;
   bool held = false;
 };
 

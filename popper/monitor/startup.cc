@@ -46,13 +46,13 @@ std::string own_host_name() {
 void check_spool_dir(const Settings& settings, std::vector<Problem>& problems) {
   const auto& path = settings.text(Opt::spool_dir);
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) {
-    problems.push_back({fmt::format("{}: {}: {}", named(settings, Opt::spool_dir), path, std::strerror(errno))});
+  const char* fault = nullptr;
+  if (::stat(path.c_str(), &status) != 0 || ::access(path.c_str(), X_OK) != 0) {
+    fault = std::strerror(errno);
   } else if (!S_ISDIR(status.st_mode)) {
-    problems.push_back({fmt::format("{}: {}: not a folder", named(settings, Opt::spool_dir), path)});
-  } else if (::access(path.c_str(), X_OK) != 0) {
-    problems.push_back({fmt::format("{}: {}: {}", named(settings, Opt::spool_dir), path, std::strerror(errno))});
+    fault = "not a folder";
   }
+  if (fault != nullptr) problems.push_back({fmt::format("{}: {}: {}", named(settings, Opt::spool_dir), path, fault)});
 }
 
 /// Writes one block, so that a full disk or a read-only file system is told at start and not at the first update.

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
-#include "common/spool/file_system.h"
+#include "common/spool/context.h"
 
 namespace qpop::test {
 

@@ -6,7 +6,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "common/spool/index.h"
-#include "common/spool/io.h"
+#include "common/spool/spool_file.h"
 #include "common/spool/update.h"
 #include "tests/fault/maildrop_fixture.h"
 

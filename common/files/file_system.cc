@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // System calls, one for each function.
-#include "common/spool/file_system.h"
+#include "common/files/file_system.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -14,7 +14,7 @@
 #include <ctime>
 #include <utility>
 
-namespace qpop::spool {
+namespace qpop::files {
 
 namespace {
 
@@ -193,4 +193,4 @@ std::string SystemFileSystem::host_name() {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string{name.data()} : std::string{};
 }
 
-}  // namespace qpop::spool
+}  // namespace qpop::files

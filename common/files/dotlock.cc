@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The lock file, made and removed directly.
-#include "common/spool/dotlock.h"
+#include "common/files/dotlock.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,9 +11,9 @@
 #include <array>
 
 #include "common/base/text.h"
-#include "common/spool/io.h"
+#include "common/files/io.h"
 
-namespace qpop::spool {
+namespace qpop::files {
 
 using base::Error;
 using base::ErrorKind;
@@ -99,4 +99,4 @@ Status DirectDotlock::unlock() {
   return {};
 }
 
-}  // namespace qpop::spool
+}  // namespace qpop::files

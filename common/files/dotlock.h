@@ -7,9 +7,9 @@
 #include "common/base/clock.h"
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
-#include "common/spool/file_system.h"
+#include "common/files/file_system.h"
 
-namespace qpop::spool {
+namespace qpop::files {
 
 /// One implementation makes the file itself, another asks the monitor, which has the right to write into the spool
 /// folder.
@@ -58,4 +58,4 @@ class DirectDotlock final : public Dotlock {
   FileStatus made_;
 };
 
-}  // namespace qpop::spool
+}  // namespace qpop::files

@@ -10,10 +10,9 @@
 #include <string_view>
 
 #include "common/base/result.h"
-#include "common/spool/context.h"
-#include "common/spool/file_system.h"
+#include "common/files/file_system.h"
 
-namespace qpop::spool {
+namespace qpop::files {
 
 /// Octets that are read or written in one call.
 inline constexpr std::size_t kChunk = 256UL * 1024;
@@ -44,22 +43,7 @@ auto again(Call&& call) {
 
 [[nodiscard]] base::Result<bool> exists(FileSystem& fs, int folder, const std::string& name);
 
-/// Opens the spool and checks what it is.
-///
-/// Flags    O_RDONLY or O_RDWR; O_NONBLOCK is added, O_NOFOLLOW and O_CLOEXEC come from the seam.
-/// Errors   not_found; unsafe: not a regular file, another owner, more than one link, the detail names it; denied, io.
-[[nodiscard]] base::Result<base::UniqueFd> open_spool(FileSystem& fs, const MaildropPaths& paths, int flags);
-
-/// Does a message start at `offset`: behind an empty line (or at 0) a postmark, or an MMDF separator at the start of a
-/// line? false also when nothing follows.
-[[nodiscard]] base::Result<bool> boundary_at(FileSystem& fs, int fd, std::uint64_t offset, listing::SpoolFormat format);
-
-/// What must follow the octets [0, end) so that a message can be appended: nothing, an empty line, the end of a line
-/// and an empty line, or the closing separator of MMDF. `last_trailer`: of the last message (MMDF only).
-[[nodiscard]] base::Result<std::string> missing_end(FileSystem& fs, int fd, std::uint64_t end,
-                                                    listing::SpoolFormat format, std::uint8_t last_trailer);
-
 /// The last up to `most` octets before `end`.
 [[nodiscard]] base::Result<std::string> read_before(FileSystem& fs, int fd, std::uint64_t end, std::uint64_t most);
 
-}  // namespace qpop::spool
+}  // namespace qpop::files

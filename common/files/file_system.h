@@ -16,7 +16,7 @@
 #include "common/base/unique_fd.h"
 #include "common/listing/listing.h"
 
-namespace qpop::spool {
+namespace qpop::files {
 
 struct FileStatus {
   listing::SpoolIdentity identity;
@@ -104,4 +104,4 @@ class SystemFileSystem : public FileSystem {
   std::string host_name() override;
 };
 
-}  // namespace qpop::spool
+}  // namespace qpop::files
