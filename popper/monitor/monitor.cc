@@ -19,6 +19,7 @@
 
 #include "common/log/log.h"
 #include "popper/monitor/service_manager.h"
+#include "popper/monitor/startup.h"
 
 namespace qpop::monitor {
 
@@ -229,16 +230,27 @@ void Monitor::replace_listeners(const std::vector<std::string>& wanted) {
   }
 }
 
+/// False, and nothing changed, when users, folders or database do not fit them.
+bool Monitor::take_settings(config::Settings&& fresh) {
+  std::vector<config::Problem> problems;
+  auto environment = look_up_environment(fresh, problems);
+  check_environment(fresh, environment, problems);
+  for (const auto& problem : problems) log::write(problem.warning ? log::Severity::warning : log::Severity::error, problem.text);
+  if (config::has_errors(problems)) return false;
+  replace_listeners(fresh.list(Opt::listen));
+  settings_ = std::move(fresh);
+  environment_ = std::move(environment);
+  return true;
+}
+
 void Monitor::reload_settings() {
   notify_service_manager(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", clock_.monotonic_ms() * 1000));
   auto fresh = reload_();
-  if (!fresh) {
+  if (!fresh || !take_settings(std::move(*fresh))) {
     log::error("configuration not reloaded; the old one stays in use");
     notify_service_manager("READY=1");
     return;
   }
-  replace_listeners(fresh->list(Opt::listen));
-  settings_ = std::move(*fresh);
   // A fresh authenticator reads database and key anew; the old one ends with the sessions it still serves.
   for (auto& [pid, process] : authenticators_) {
     process.retired = true;

@@ -61,6 +61,7 @@ class Monitor {
   void on_signal();
   void on_child(pid_t pid, int status);
   void reload_settings();
+  bool take_settings(config::Settings&& fresh);
   void replace_listeners(const std::vector<std::string>& wanted);
   void begin_shutdown();
   void check_deadlines();
