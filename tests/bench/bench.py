@@ -18,20 +18,11 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import Site, free_port, program, skip  # noqa: E402
+from harness import Site, enter_private_namespace, program, skip  # noqa: E402
 
 PASSWORD = "benchpassword"
 # Made by: openssl passwd -1 -salt bench benchpassword
 UID = 64399
-
-
-def private_namespace():
-    """Starts this script again in a mount namespace of its own."""
-    if os.geteuid() != 0:
-        skip("needs root for popa3d and a system user in a private mount namespace")
-    if os.environ.get("QPOP_BENCH_NAMESPACE") != "1":
-        environment = dict(os.environ, QPOP_BENCH_NAMESPACE="1")
-        sys.exit(subprocess.run(["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv], env=environment).returncode)
 
 
 def add_account(site, spool):
@@ -135,7 +126,7 @@ def main():
     options = parser.parse_args()
     if not os.path.exists("/usr/sbin/popa3d"):
         skip("popa3d is not installed")
-    private_namespace()
+    enter_private_namespace()
     if options.smoke:
         options.messages, options.rounds = 200, 2
     with Site(users=(), uid=0, options={"max-sessions-per-address": "1000"}) as site:

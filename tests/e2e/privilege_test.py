@@ -9,17 +9,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import PASSWORD, Pop, Site, mailbox, message, program, skip, wait_until  # noqa: E402
+from harness import PASSWORD, Pop, Site, enter_private_namespace, mailbox, message, program, wait_until  # noqa: E402
 
 UIDS = {"popnet": 64401, "pop": 64402, "ada": 64403, "toor": 5}
-
-
-def private_namespace():
-    if os.geteuid() != 0:
-        skip("needs root")
-    if os.environ.get("QPOP_TEST_NAMESPACE") != "1":
-        environment = dict(os.environ, QPOP_TEST_NAMESPACE="1")
-        sys.exit(subprocess.run(["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv], env=environment).returncode)
 
 
 def prepare(site):
@@ -171,12 +163,12 @@ def check_refusals(site):
             os.rmdir("/var/mail/ada")
         else:
             os.unlink("/var/mail/ada")
-        assert what in site.log(), (what, site.log())
+        wait_until(lambda: what in site.log(), what=f"log line with {what}")
     os.rename("/var/mail/saved", "/var/mail/ada")
 
 
 def main():
-    private_namespace()
+    enter_private_namespace()
     with Site(users=(), uid=0) as site:
         prepare(site)
         site.start()

@@ -55,6 +55,23 @@ def wait_until(check, seconds=10.0, what="condition"):
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
+def enter_private_namespace():
+    """Starts the calling script again in a mount namespace of its own, so that its mounts are seen by nobody else."""
+    if os.geteuid() != 0:
+        skip("needs root for a private mount namespace")
+    if os.environ.get("QPOP_TEST_NAMESPACE") == "1":
+        return
+    # In a chroot the root is no mount, so its propagation cannot be changed; it need not be when nothing is shared.
+    propagation = "private"
+    if subprocess.run(["unshare", "-m", "--propagation", "private", "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        propagation = "unchanged"
+        with open("/proc/1/mountinfo") as file:
+            if any(" shared:" in line for line in file):
+                skip("this chroot shares its mounts with others")
+    environment = dict(os.environ, QPOP_TEST_NAMESPACE="1")
+    sys.exit(subprocess.run(["unshare", "-m", "--propagation", propagation, sys.executable, *sys.argv], env=environment, check=False).returncode)
+
+
 class Site:
     """One installation in a temporary folder: spools, state, database, configuration, log."""
 
