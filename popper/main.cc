@@ -168,8 +168,8 @@ base::Status write_pid(const base::UniqueFd& file, const std::string& path) {
 void go_to_background(bool keep_stderr) {
   const pid_t pid = ::fork();
   if (pid != 0) ::_exit(pid < 0 ? kInternal : kOk);
+  // The working folder stays: -f may name a file in it, and is read again at SIGHUP.
   ::setsid();
-  if (::chdir("/") != 0) ::_exit(kInternal);
   const base::UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
   ::dup2(null.get(), STDIN_FILENO);
   ::dup2(null.get(), STDOUT_FILENO);
@@ -232,7 +232,7 @@ int Program::serve_one(Start start) {
   if (!report(problems)) {
     constexpr std::string_view kAnswer = "-ERR [SYS/PERM] Server configuration is at fault; contact your administrator\r\n";
     ::send(start.client.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL);
-    return readable ? kEnvironment : kConfiguration;
+    return readable ? kEnvironment : code_of(line_.problems);
   }
   monitor::Monitor monitor{line_.settings, environment, bind_roles(), [] { return std::nullopt; }};
   return monitor.serve_one(std::move(start.client));

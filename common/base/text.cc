@@ -73,6 +73,8 @@ bool is_printable_utf8(std::string_view bytes) {
     if (value < 0x20 || value == 0x7F) return false;
     const std::size_t length = utf8_length(bytes, i);
     if (length == 0) return false;
+    // U+0080 to U+009F are control characters too; a terminal obeys them.
+    if (value == 0xC2 && static_cast<unsigned char>(bytes[i + 1]) < 0xA0) return false;
     i += length;
   }
   return true;

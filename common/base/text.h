@@ -26,7 +26,7 @@ namespace qpop::base {
 /// Printable ASCII stays, everything else and the backslash become \xHH; at most `limit` octets, "..." marks a cut.
 [[nodiscard]] std::string escape_untrusted(std::string_view bytes, std::size_t limit = 200);
 
-/// True for a correct UTF-8 sequence without control characters (below 0x20 and 0x7F).
+/// True for a correct UTF-8 sequence without control characters (below 0x20, 0x7F, U+0080 to U+009F).
 [[nodiscard]] bool is_printable_utf8(std::string_view bytes);
 
 /// Lower-case hexadecimal.

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 
 #include "common/base/text.h"
@@ -43,17 +44,28 @@ std::string number_to_choice(const Option& row, const std::string& value) {
   return std::string{rest.substr(0, rest.find(' '))};
 }
 
+const Option* option_of(char letter) {
+  const auto* found = std::ranges::find_if(kOptions, [letter](const Option& row) { return row.letter == letter; });
+  return letter == 0 || found == kOptions.end() ? nullptr : found;
+}
+
+bool is_switch(char letter) {
+  const Option* row = option_of(letter);
+  return row != nullptr && row->type == Type::boolean;
+}
+
 /// Boost would take the word behind `-s` as its value; a letter of a boolean never has one.
 std::vector<std::string> protect_switches(const std::vector<std::string>& arguments) {
   std::vector<std::string> out;
-  for (const auto& argument : arguments) {
+  for (auto argument : arguments) {
+    // -sS and -sf FILE: letters without value in front of the last one.
+    while (argument.size() > 2 && argument[0] == '-' && is_switch(argument[1])) {
+      out.push_back(fmt::format("--{}=true", option_of(argument[1])->name));
+      argument.erase(1, 1);
+    }
     const bool letter = argument.size() == 2 && argument[0] == '-';
     const auto* row = letter ? nullptr : argument.starts_with("--") ? find_option(argument.substr(2)) : nullptr;
-    if (letter) {
-      for (const Option& candidate : kOptions) {
-        if (candidate.letter == argument[1]) row = &candidate;
-      }
-    }
+    if (letter) row = option_of(argument[1]);
     if (row != nullptr && row->type == Type::boolean) {
       out.push_back(fmt::format("--{}=true", row->name));
     } else {

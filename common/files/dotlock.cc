@@ -76,7 +76,8 @@ Result<bool> DirectDotlock::owner_is_gone() {
   const auto at = text.find('@');
   if (at != std::string_view::npos && text.substr(at + 1) != fs_.host_name()) return false;
   const auto pid = base::parse_decimal(text.substr(0, at));
-  return !pid || *pid == 0 || !fs_.process_exists(static_cast<std::int64_t>(*pid));
+  // Our own number in a file that nobody has touched for so long: an earlier process had it, as process 1 of a container has.
+  return !pid || *pid == 0 || *pid == static_cast<std::uint64_t>(::getpid()) || !fs_.process_exists(static_cast<std::int64_t>(*pid));
 }
 
 Status DirectDotlock::touch() {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 
@@ -83,7 +84,11 @@ base::Result<ListingReader> ListingReader::open(int fd) {
 
 base::Status ListingReader::records(std::uint32_t first, std::span<Record> out) const {
   if (first > count() || out.size() > count() - first) return Error{ErrorKind::limit, "no such message in the scan listing"};
-  return read_exactly(fd_, out.data(), out.size_bytes(), sizeof(ListingHeader) + std::uint64_t{first} * kRecordSize);
+  if (auto read = read_exactly(fd_, out.data(), out.size_bytes(), sizeof(ListingHeader) + std::uint64_t{first} * kRecordSize); !read) return read;
+  // The file lies in a folder of the user's; its hashes tell accidents, not forgery.
+  const auto fits = [](const Record& record) { return record.unique_id_size >= 1 && record.unique_id_size <= kMaxUniqueId; };
+  if (!std::ranges::all_of(out, fits)) return Error{ErrorKind::malformed, "scan listing: unique-id of an impossible length"};
+  return {};
 }
 
 base::Result<Message> ListingReader::message(std::uint32_t index) const {

@@ -72,7 +72,7 @@ struct Record {
   std::uint8_t reserved = 0;
   std::array<char, kMaxUniqueId> unique_id_bytes{};
 
-  [[nodiscard]] std::string_view unique_id() const { return {unique_id_bytes.data(), unique_id_size}; }
+  [[nodiscard]] std::string_view unique_id() const { return {unique_id_bytes.data(), unique_id_size < kMaxUniqueId ? unique_id_size : kMaxUniqueId}; }
 };
 
 inline constexpr std::size_t kRecordSize = 96;

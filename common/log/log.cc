@@ -6,6 +6,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -84,7 +85,9 @@ void redirect(std::function<void(Severity, std::string_view)> sink) { state().si
 
 void write(Severity severity, std::string_view text) {
   if (state().sink) return state().sink(severity, text.substr(0, kMaxLine));
-  const bool clean = text.size() <= kMaxLine && base::is_printable_utf8(text);
+  // Names may be UTF-8, with marks that turn a line around on a terminal: only ASCII goes out as it is. A line that holds
+  // nothing else keeps its backslashes, so that what was escaped once is not escaped again.
+  const bool clean = text.size() <= kMaxLine && std::ranges::all_of(text, [](char c) { return c >= 0x20 && c < 0x7F; });
   const std::string safe = clean ? std::string{text} : base::escape_untrusted(text, kMaxLine);
   // Info lines carry no word: log watchers know the original's lines by their beginning.
   const std::string line = severity == Severity::info ? safe : fmt::format("{}: {}", word(severity), safe);

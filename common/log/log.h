@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Log lines: one event, one line of at most 1 KiB, every byte outside printable UTF-8 escaped; to syslog, to standard error,
+// Log lines: one event, one line of at most 1 KiB, every byte outside printable ASCII escaped; to syslog, to standard error,
 // or (in roles without rights) to the monitor.
 #pragma once
 

@@ -61,6 +61,9 @@ constexpr std::array kForbiddenCalls{
     SCMP_SYS(add_key),    SCMP_SYS(request_key),  SCMP_SYS(unshare),         SCMP_SYS(setns),            SCMP_SYS(userfaultfd),
     SCMP_SYS(kexec_load), SCMP_SYS(init_module),  SCMP_SYS(finit_module),    SCMP_SYS(perf_event_open),  SCMP_SYS(fork),
     SCMP_SYS(vfork),      SCMP_SYS(personality),  SCMP_SYS(open_by_handle_at), SCMP_SYS(mknod),          SCMP_SYS(mknodat),
+    SCMP_SYS(chmod),      SCMP_SYS(fchmod),       SCMP_SYS(fchmodat),        SCMP_SYS(chown),            SCMP_SYS(fchown),
+    SCMP_SYS(lchown),     SCMP_SYS(fchownat),     SCMP_SYS(setxattr),        SCMP_SYS(lsetxattr),        SCMP_SYS(fsetxattr),
+    SCMP_SYS(removexattr), SCMP_SYS(lremovexattr), SCMP_SYS(fremovexattr),   SCMP_SYS(truncate),
 };
 
 constexpr std::uint64_t kReadFile = LANDLOCK_ACCESS_FS_READ_FILE;

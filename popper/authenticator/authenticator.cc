@@ -72,6 +72,7 @@ class Authenticator {
   void send_due_answers();
   [[nodiscard]] int wait_ms();
   [[nodiscard]] std::string make_stamp();
+  [[nodiscard]] bool may_log_database_fault();
   void watch(int fd);
 
   Start& start_;
@@ -148,16 +149,20 @@ void Authenticator::attach(ipc::Frame& frame) {
   client.session = message.session;
   client.clear_text_allowed = message.clear_text_allowed != 0;
   const auto usable = verifier_.has_any_account();
-  if (!usable && (!database_logged_ms_ || clock_.monotonic_ms() - *database_logged_ms_ >= kDatabaseLogMs)) {
-    database_logged_ms_ = clock_.monotonic_ms();
-    log::error("{}", usable.error().message());
-  }
+  if (!usable && may_log_database_fault()) log::error("{}", usable.error().message());
   // Clients take a stamp as an invitation to APOP; without a database or its key there is nothing to invite to.
   if (usable && *usable && start_.key.valid()) client.stamp = make_stamp();
   ipc::SessionGreeting greeting;
   greeting.stamp.set(client.stamp);
   (void)client.channel.send(greeting, {}, false);
   watch(fd);
+}
+
+bool Authenticator::may_log_database_fault() {
+  const auto now = clock_.monotonic_ms();
+  if (database_logged_ms_ && now - *database_logged_ms_ < kDatabaseLogMs) return false;
+  database_logged_ms_ = now;
+  return true;
 }
 
 /// RFC 1939 section 7: the stamp has the form of a msg-id and is never the same twice. The original's pid and time stay in front;
@@ -205,7 +210,9 @@ void Authenticator::verify(Client& client, std::string_view user, const Verdict&
     return answer(client, ipc::Verdict::accepted);
   }
   if (verdict.outcome == Outcome::temporary_failure) {
-    log::error("login of {}: {}{}{}", base::escape_untrusted(user, 80), words(verdict.reason), verdict.detail.empty() ? "" : ": ", verdict.detail);
+    if (may_log_database_fault()) {
+      log::error("login of {}: {}{}{}", base::escape_untrusted(user, 80), words(verdict.reason), verdict.detail.empty() ? "" : ": ", verdict.detail);
+    }
     return answer(client, ipc::Verdict::temporary_failure);
   }
   ipc::LoginFailed failed;

@@ -46,6 +46,20 @@ base::Result<base::UniqueFd> listen_on(const addrinfo& info) {
   return fd;
 }
 
+using Info = std::unique_ptr<addrinfo, InfoFree>;
+
+base::Result<Info> look_up(const ListenAddress& address) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV;
+  addrinfo* raw = nullptr;
+  const int failed = ::getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(), std::to_string(address.port).c_str(), &hints, &raw);
+  Info found{raw};
+  if (failed != 0) return Error{ErrorKind::malformed, fmt::format("not a numeric address: {}", ::gai_strerror(failed))};
+  return found;
+}
+
 }  // namespace
 
 ClientAddress describe_client(const sockaddr_storage& address) {
@@ -97,15 +111,15 @@ base::Result<ListenAddress> parse_listen(std::string_view text) {
   return out;
 }
 
+base::Status check_numeric(const ListenAddress& address) {
+  auto found = look_up(address);
+  return found ? base::Status{} : base::Status{found.error()};
+}
+
 base::Result<std::vector<base::UniqueFd>> open_listeners(const ListenAddress& address) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV;
-  addrinfo* raw = nullptr;
-  const int failed = ::getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(), std::to_string(address.port).c_str(), &hints, &raw);
-  const std::unique_ptr<addrinfo, InfoFree> found{raw};
-  if (failed != 0) return Error{ErrorKind::malformed, fmt::format("not a numeric address: {}", ::gai_strerror(failed))};
+  auto looked_up = look_up(address);
+  if (!looked_up) return looked_up.error();
+  const auto found = std::move(*looked_up);
   std::vector<base::UniqueFd> sockets;
   for (const addrinfo* at = found.get(); at != nullptr; at = at->ai_next) {
     auto fd = listen_on(*at);

@@ -29,6 +29,9 @@ struct ListenAddress {
 };
 [[nodiscard]] base::Result<ListenAddress> parse_listen(std::string_view text);
 
+/// Errors: malformed: the host is not a numeric address.
+[[nodiscard]] base::Status check_numeric(const ListenAddress& address);
+
 /// Listening sockets for one listen value (two when it means all addresses). Errors: io ("address already in use" and the like).
 [[nodiscard]] base::Result<std::vector<base::UniqueFd>> open_listeners(const ListenAddress& address);
 

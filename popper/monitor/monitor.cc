@@ -29,6 +29,7 @@ using config::Opt;
 
 constexpr std::int64_t kStopGraceMs = 10'000;   // for sessions; an update at work is waited for as long as it takes
 constexpr std::int64_t kUpdateGraceMs = 180'000;
+constexpr std::int64_t kLoginSlackMs = 240'000;  // delayed refusals and a slow write may come on top of login-timeout
 constexpr int kMaxDrain = 1000;  // messages of a process that has ended; a socket buffer holds fewer
 
 base::Result<base::UniqueFd> open_signals() {
@@ -159,6 +160,24 @@ void Monitor::check_deadlines() {
       if (session.phase != Phase::updating || now >= stop_deadline_ms_ + kUpdateGraceMs) late.push_back(pid);
     }
     for (const pid_t pid : late) end_session(pid, true);
+    for (const auto& [pid, job] : jobs_) {
+      // The owner of the mail may have stopped his process; an update gets its time, and its journal mends the rest.
+      if (job.work == MaildropWork::open || now >= stop_deadline_ms_ + kUpdateGraceMs) ::kill(pid, SIGKILL);
+    }
+  }
+  end_overdue_logins(now);
+}
+
+/// The session ends itself after login-timeout; one that does not is not ours any more.
+void Monitor::end_overdue_logins(std::int64_t now) {
+  const std::int64_t most = settings_.number(Opt::login_timeout) * 1000 + kLoginSlackMs;
+  std::vector<pid_t> overdue;
+  for (const auto& [pid, session] : sessions_) {
+    if (session.phase == Phase::authorization && !session.told_to_end && now - session.started_ms > most) overdue.push_back(pid);
+  }
+  for (const pid_t pid : overdue) {
+    log::warning("session process {} for {}: not logged in long after login-timeout; killed", pid, sessions_.at(pid).client.text);
+    end_session(pid, true);
   }
 }
 

@@ -65,6 +65,7 @@ class Monitor {
   void replace_listeners(const std::vector<std::string>& wanted);
   void begin_shutdown();
   void check_deadlines();
+  void end_overdue_logins(std::int64_t now);
   [[nodiscard]] bool finished() const;
 
   // clients.cc: accepting and limits

@@ -22,6 +22,8 @@ constexpr unsigned kWithClient = phase_bit(Phase::authorization) | phase_bit(Pha
 /// A session that floods the log is cut off, not the log.
 constexpr unsigned kMaxLogLines = 60;
 
+constexpr std::array<std::string_view, 3> kOwnLines{"(v", "[AUTH]", "Stats:"};
+
 bool is_done(const base::Error& error) { return error.kind() == base::ErrorKind::busy; }
 
 }  // namespace
@@ -41,7 +43,7 @@ const RequestTable* RequestTable::find(std::uint16_t type) {
   static constexpr std::array kRows{
       RequestTable{MessageType::log_line, kWithClient | phase_bit(Phase::spare), ~0U, sizeof(ipc::LogLine), nullptr},
       RequestTable{MessageType::request_update, phase_bit(Phase::transaction), 1, sizeof(ipc::RequestUpdate), &Monitor::on_request_update},
-      RequestTable{MessageType::session_report, phase_bit(Phase::updating), 1, sizeof(ipc::SessionReport), &Monitor::on_report},
+      RequestTable{MessageType::session_report, phase_bit(Phase::transaction) | phase_bit(Phase::updating), 1, sizeof(ipc::SessionReport), &Monitor::on_report},
   };
   const auto* row = std::ranges::find_if(kRows, [type](const RequestTable& candidate) { return static_cast<std::uint16_t>(candidate.type) == type; });
   return row == kRows.end() ? nullptr : row;
@@ -76,7 +78,11 @@ void Monitor::on_session_message(pid_t pid) {
 void Monitor::on_log_line(const ipc::Frame& frame, pid_t from, unsigned count) {
   ipc::LogLine line;
   if (!frame.read(line) || line.severity > static_cast<std::uint32_t>(log::Severity::panic) || count > kMaxLogLines) return;
-  log::write(static_cast<log::Severity>(line.severity), line.text.view());
+  // Lines of these forms are the monitor's own; log watchers act on them.
+  const auto text = line.text.view();
+  const bool forged = std::ranges::any_of(kOwnLines, [&](std::string_view own) { return text.starts_with(own); });
+  const auto severity = std::min(static_cast<log::Severity>(line.severity), log::Severity::fatal);
+  log::write(severity, forged ? fmt::format("process {}: {}", from, text) : std::string{text});
   if (count == kMaxLogLines) log::warning("process {}: no more of its log lines are shown", from);
 }
 
@@ -126,7 +132,7 @@ void Monitor::on_login_accepted(const ipc::LoginAccepted& message) {
   const auto user = message.user.view();
   auto owner = find_owner(user);
   if (!owner) {
-    const bool policy = owner.error().kind() == base::ErrorKind::denied || owner.error().kind() == base::ErrorKind::not_found;
+    const bool policy = owner.error().kind() == base::ErrorKind::denied;
     log::warning("login of {} from {} refused: {}", base::escape_untrusted(user, 80), session->client.text, owner.error().message());
     (void)session->channel.send(ipc::LoginRefused{policy ? ipc::Refusal::policy : ipc::Refusal::temporary}, {}, false);
     return;

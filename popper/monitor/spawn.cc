@@ -48,7 +48,7 @@ bool is_safe_name(std::string_view name) {
 
 }  // namespace
 
-/// Child of one role. All signals are back at their defaults there; the child never returns into the monitor's loop.
+/// Child of one role. The child never returns into the monitor's loop.
 template <class Run>
 pid_t Monitor::fork_role(const char* name, Run run) {
   const pid_t pid = ::fork();
@@ -56,7 +56,8 @@ pid_t Monitor::fork_role(const char* name, Run run) {
     if (pid < 0) log::error("fork {}: errno {}", name, errno);
     return pid;
   }
-  for (const int number : {SIGHUP, SIGINT, SIGTERM, SIGCHLD}) (void)::signal(number, number == SIGHUP || number == SIGINT ? SIG_IGN : SIG_DFL);
+  // A service manager or a terminal signals the whole group; how the roles end is the monitor's affair.
+  for (const int number : {SIGHUP, SIGINT, SIGTERM}) (void)::signal(number, SIG_IGN);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -129,6 +130,7 @@ base::Result<MailOwner> Monitor::find_owner(std::string_view user) {
   const auto& state = settings_.text(Opt::state_dir);
   const auto& mail_user = environment_.mail_user;
   auto account = mail_user ? base::Result<priv::Account>{*mail_user} : priv::find_account(owner.name);
+  if (!account && account.error().kind() == base::ErrorKind::not_found) return base::Error{base::ErrorKind::denied, account.error().message()};
   if (!account) return account.error();
   owner.uid = account->uid;
   owner.gid = account->gid;
@@ -139,8 +141,10 @@ base::Result<MailOwner> Monitor::find_owner(std::string_view user) {
   // u/<uid> for system users, v/<name> for accounts that exist in the database alone.
   const std::string parent = state + (mail_user ? "/v" : "/u");
   owner.state_folder = mail_user ? parent + "/" + owner.name : fmt::format("{}/{}", parent, owner.uid);
-  if (auto made = ensure_folder(parent, 0711, ::geteuid(), ::getegid()); !made) return made.error();
-  if (auto made = ensure_folder(owner.state_folder, 0700, owner.uid, owner.gid); !made) return made.error();
+  for (const auto& made : {ensure_folder(parent, 0711, ::geteuid(), ::getegid()), ensure_folder(owner.state_folder, 0700, owner.uid, owner.gid)}) {
+    // Our fault, not the client's: another kind than that of a refused name.
+    if (!made) return base::Error{base::ErrorKind::io, made.error().message()};
+  }
   return owner;
 }
 

@@ -143,7 +143,12 @@ Environment look_up_environment(const Settings& settings, std::vector<Problem>& 
   if (environment.root) {
     environment.session_user = look_up(settings, Opt::session_user, problems);
     environment.auth_user = look_up(settings, Opt::auth_user, problems);
-    if (!settings.text(Opt::mail_user).empty()) environment.mail_user = look_up(settings, Opt::mail_user, problems);
+    if (settings.text(Opt::mail_user).empty()) return environment;
+    environment.mail_user = look_up(settings, Opt::mail_user, problems);
+    if (environment.mail_user->uid != 0 && environment.mail_user->uid <= static_cast<uid_t>(settings.number(Opt::block_uid))) {
+      problems.push_back({fmt::format("{}: uid {} is kept out by block-uid ({})", named(settings, Opt::mail_user), environment.mail_user->uid,
+                                      settings.number(Opt::block_uid))});
+    }
     return environment;
   }
   auto own = priv::find_account(::geteuid());
@@ -159,12 +164,18 @@ Environment look_up_environment(const Settings& settings, std::vector<Problem>& 
 }
 
 void check_environment(const Settings& settings, const Environment& environment, std::vector<Problem>& problems) {
+  for (const Opt id : {Opt::spool_dir, Opt::state_dir, Opt::auth_db, Opt::pid_file}) {
+    const auto& path = settings.text(id);
+    if (!path.empty() && !path.starts_with('/')) problems.push_back({fmt::format("{}: \"{}\" must be an absolute path", named(settings, id), path)});
+  }
   check_spool_dir(settings, problems);
   check_state_dir(settings, problems);
   check_database(settings, environment, problems);
   check_mail_locks(settings, problems);
   for (const auto& text : settings.list(Opt::listen)) {
-    if (auto parsed = parse_listen(text); !parsed) problems.push_back({fmt::format("{} = \"{}\": {}", named(settings, Opt::listen), text, parsed.error().message())});
+    auto parsed = parse_listen(text);
+    if (auto numeric = parsed ? check_numeric(*parsed) : base::Status{}; !numeric) parsed = numeric.error();
+    if (!parsed) problems.push_back({fmt::format("{} = \"{}\": {}", named(settings, Opt::listen), text, parsed.error().message())});
   }
   for (const auto& feature : priv::missing_kernel_features()) {
     problems.push_back({fmt::format("this kernel lacks {}; the server works with one wall less", feature), true});

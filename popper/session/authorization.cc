@@ -70,13 +70,19 @@ void Dialogue::conclude_login(const base::Status& sent) {
       return login_failed();
     case ipc::Verdict::temporary_failure:
       // Not the client's fault: it must not ask its user for another password (RFC 3206 section 4).
-      return err("[SYS/TEMP] POP authentication DB not available, try again later");
+      err("[SYS/TEMP] POP authentication DB not available, try again later");
+      return count_failure();
   }
 }
 
 void Dialogue::login_failed() {
   // The same words for an unknown user, a wrong password and a disabled account.
   err(fmt::format("[AUTH] Password supplied for \"{}\" is incorrect.", user_));
+  count_failure();
+}
+
+/// RFC 1939 lets the connection stay open after a failure; not for ever.
+void Dialogue::count_failure() {
   has_user_ = false;
   if (++failures_ >= kMaxFailures) {
     sign_off();

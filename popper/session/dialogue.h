@@ -55,6 +55,7 @@ class Dialogue {
   void on_unknown(const pop3::Command& command);
   void conclude_login(const base::Status& sent);
   void login_failed();
+  void count_failure();
   void open_maildrop();
   void take_maildrop(const ipc::Channel& maildrop);
   void refuse_login(ipc::MaildropFailure failure);
@@ -77,6 +78,7 @@ class Dialogue {
   // update.cc
   void on_quit();
   void update();
+  [[nodiscard]] ipc::SessionReport make_report() const;
   [[nodiscard]] bool send_update(const ipc::Channel& maildrop);
   void conclude_update(const ipc::Channel& maildrop);
 

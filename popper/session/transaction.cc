@@ -100,11 +100,11 @@ void Dialogue::send_listing(bool unique_ids) {
     }
     for (std::uint32_t i = 0; i < size; ++i) {
       if (maildrop_->is_deleted(first + i)) continue;
-      constexpr std::size_t kRoom = 24 + listing::kMaxUniqueId;
+      constexpr std::size_t kRoom = 40 + listing::kMaxUniqueId;
       char* const room = client_.reserve(kRoom);
       const auto line = unique_ids ? fmt::format_to_n(room, kRoom, "{} {}\r\n", first + i + 1, records.at(i).unique_id())
                                    : fmt::format_to_n(room, kRoom, "{} {}\r\n", first + i + 1, records.at(i).octets);
-      client_.commit(line.size);
+      client_.commit(std::min(line.size, kRoom));
     }
   }
   client_.put(".\r\n");

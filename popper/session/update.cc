@@ -20,9 +20,19 @@ void Dialogue::on_quit() {
     if (state_ == State::authorization && has_user_) {
       log::warning("Possible probe of account {} from host {} ({})", user_, start_.client.view(), start_.client.view());
     }
+    if (maildrop_) (void)monitor_.send(make_report(), {}, false);
     sign_off();
   }
   if (state_ != State::done) finish(End::quit);
+}
+
+ipc::SessionReport Dialogue::make_report() const {
+  ipc::SessionReport report;
+  report.deleted = maildrop_->deleted_count();
+  report.deleted_octets = maildrop_->deleted_octets();
+  report.left = maildrop_->left_count();
+  report.left_octets = maildrop_->left_octets();
+  return report;
 }
 
 void Dialogue::update() {
@@ -60,12 +70,8 @@ void Dialogue::conclude_update(const ipc::Channel& maildrop) {
   auto frame = maildrop.receive(kUpdateMs);
   ipc::UpdateDone done;
   ipc::MaildropFailed failed;
+  const auto report = make_report();
   // The lock goes before the answer, so that a client that reconnects at once does not find its own last session.
-  ipc::SessionReport report;
-  report.deleted = maildrop_->deleted_count();
-  report.deleted_octets = maildrop_->deleted_octets();
-  report.left = maildrop_->left_count();
-  report.left_octets = maildrop_->left_octets();
   (void)maildrop.receive(kUpdateMs);
   maildrop_.reset();
   if (frame && frame->read(done)) {

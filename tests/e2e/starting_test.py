@@ -224,7 +224,25 @@ def full_disk(site):
     site.stop()
 
 
-CASES = {"inetd": inetd, "systemd-accept": lambda site: systemd(site, True), "systemd-listen": lambda site: systemd(site, False), "daemon": daemon,
+def missing_later(site):
+    """Folder or database lost while the server runs: the fault is ours, not the password's, and the log does not fill up."""
+    site.start()
+    os.rename(site.state, site.state + ".gone")
+    client = Pop(site.connect())
+    client.ok("USER ada")
+    answer = client.command(f"PASS {PASSWORD}")
+    assert answer.startswith(b"-ERR [SYS/TEMP]"), answer
+    client.close()
+    os.rename(site.state + ".gone", site.state)
+    os.rename(site.database, site.database + ".gone")
+    client = Pop(site.connect())
+    client.send((f"USER ada\r\nPASS {PASSWORD}\r\n" * 50).encode())
+    answers = client.file.read()
+    assert answers.count(b"-ERR [SYS/TEMP]") == 3 and b"[AUTH]" not in answers, answers
+    assert site.log().count("No such file") < 5, site.log()
+
+
+CASES = {"missing-later": missing_later, "inetd": inetd, "systemd-accept": lambda site: systemd(site, True), "systemd-listen": lambda site: systemd(site, False), "daemon": daemon,
          "reload": reload, "notify": notify, "faults": faults, "unreadable": unreadable, "full-disk": full_disk}
 
 

@@ -43,6 +43,8 @@ constexpr std::array kUtf8{
     Utf8Case{"above U+10FFFF", "\xF4\x90\x80\x80", false},
     Utf8Case{"cut", "\xC3", false},
     Utf8Case{"lone continuation", "\x80", false},
+    Utf8Case{"C1 control", "\xC2\x9B", false},
+    Utf8Case{"first letter behind C1", "\xC2\xA0", true},
     Utf8Case{"escape character", "a\x1B[2J", false},
     Utf8Case{"delete character", "a\x7F", false},
 };

@@ -122,6 +122,10 @@ BOOST_AUTO_TEST_CASE(letters_of_the_original_work) {
   BOOST_TEST(line.settings.text(Opt::log_facility) == "local3");
   BOOST_TEST(line.settings.list(Opt::listen).at(0) == "127.0.0.1:8110");
   BOOST_TEST(line.has_addresses);
+  const auto joined = read_command_line({"-sST90"});
+  BOOST_TEST(!has_errors(joined.problems));
+  BOOST_TEST(joined.settings.boolean(Opt::statistics));
+  BOOST_TEST(joined.settings.number(Opt::timeout) == 90);
   BOOST_TEST(has_errors(read_command_line({"-Z"}).problems));
   BOOST_TEST(has_errors(read_command_line({"--timeout"}).problems));
   BOOST_TEST(has_errors(read_command_line({"-p", "9"}).problems));

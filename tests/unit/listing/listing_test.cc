@@ -66,6 +66,18 @@ BOOST_AUTO_TEST_CASE(every_flipped_octet_is_noticed) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_forged_length_of_a_unique_id_is_refused) {
+  auto record = record_at(0, 100);
+  record.unique_id_size = 255;
+  BOOST_TEST(record.unique_id().size() == kMaxUniqueId);
+  const auto fd = listing_file({record}, 120);
+  const auto reader = ListingReader::open(fd.get());
+  BOOST_REQUIRE(reader.has_value());
+  std::vector<Record> out(1);
+  BOOST_TEST(!reader->records(0, out).has_value());
+  BOOST_TEST(!reader->message(0).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(refuses_a_cut_or_lengthened_file_and_contradictory_offsets) {
   auto fd = listing_file({record_at(0, 100), record_at(120, 70)}, 200);
   BOOST_REQUIRE(::ftruncate(fd.get(), 128 + 96) == 0);

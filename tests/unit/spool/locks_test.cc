@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(a_lock_file_is_broken_only_when_old_and_its_process_gone_an
   const std::string self = fmt::format("{}\n", ::getpid());
   for (const auto& c :
        {Case{self, true, true, true, true}, Case{self, false, true, true, false}, Case{self, true, false, true, false},
-        Case{self, true, true, false, false}, Case{"", true, true, true, true}, Case{"0", true, true, false, true},
+        Case{fmt::format("{}\n", ::getppid()), true, true, false, false}, Case{self, true, true, false, true}, Case{"", true, true, true, true}, Case{"0", true, true, false, true},
         Case{"999@testhost\n", true, true, true, true}, Case{"999@elsewhere\n", true, true, true, false},
         Case{"who knows\n", true, true, true, true}}) {
     MaildropFixture drop;
