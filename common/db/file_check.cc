@@ -222,6 +222,7 @@ class PageWalk {
   /// Entries fill [upper, end) without gap or overlap; deletion moves memory by the sizes that stand in them.
   static bool tiles(const std::vector<Node>& nodes, std::size_t upper, std::size_t end) {
     std::vector<std::pair<std::size_t, std::uint64_t>> places;
+    places.reserve(nodes.size());
     for (const auto& node : nodes) places.emplace_back(node.offset, node.size);
     std::ranges::sort(places);
     std::uint64_t next = upper;
