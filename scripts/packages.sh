@@ -6,7 +6,7 @@ libboost-program-options-dev libssl-dev libxxhash-dev"
 run_packages="curl"
 test_packages="git python3 perl curl fetchmail mpop getmail6 nmh mutt procmail maildrop openbsd-inetd systemd util-linux procps clang
 libclang-rt-14-dev mandoc netbase bsdutils"
-bench_packages="popa3d"
+bench_packages="popa3d openssl"
 
 # missing_packages NAME...: those that are not installed.
 missing_packages() {
