@@ -96,19 +96,22 @@ def proportional_kib(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
 
 
-def memory_of_session(site, count):
-    """Growth of the proportional set size of the server's process tree by one held session, in KiB."""
-    before = sum(proportional_kib(pid) for pid in process_tree(site.process.pid))
-    holders = []
-    for _ in range(1):
-        holder = subprocess.Popen([program("pop3_client"), str(site.port), "bench", PASSWORD, "hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        holder.stdout.readline()
-        holders.append(holder)
-    time.sleep(0.5)
-    after = sum(proportional_kib(pid) for pid in process_tree(site.process.pid))
-    for holder in holders:
-        holder.communicate()
-    return after - before
+def holds_spool(pid):
+    folder = f"/proc/{pid}/fd"
+    try:
+        return any(os.readlink(os.path.join(folder, fd)).endswith("/bench") for fd in os.listdir(folder))
+    except OSError:
+        return False
+
+
+def memory_of_session(site):
+    """Proportional set size of the process that serves one held session, in KiB."""
+    holder = subprocess.Popen([program("pop3_client"), str(site.port), "bench", PASSWORD, "hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    time.sleep(0.3)
+    size = max(proportional_kib(pid) for pid in process_tree(site.process.pid) if holds_spool(pid))
+    holder.communicate()
+    return size
 
 
 def row(name, ours, theirs):
@@ -181,7 +184,7 @@ def measure(site, peer, options):
     few = min(options.messages, 100)
     theirs_ms = ordinary_peer(peer, few)
     row("RETR lockstep, ordinary client, ms a message", [o[0] / options.messages for o in ours], [theirs_ms])
-    print(f"{'memory of one held session, KiB (proportional)':<52} {memory_of_session(site, options.messages):>10}")
+    print(f"{'memory of one held session, KiB (proportional)':<52} {memory_of_session(site):>10}")
 
 
 def ordinary_peer(peer, few):
