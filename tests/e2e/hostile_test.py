@@ -11,6 +11,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import PASSWORD, Pop, Site, mailbox, message, wait_until  # noqa: E402
 
+# A sanitizer multiplies memory: the bounds hold for the programs as they are installed, everything else is tested in both builds.
+MEMORY_COUNTS = os.environ.get("QPOP_SANITIZED") != "1"
 SMOKE = os.environ.get("QPOP_LONG") != "1"
 
 
@@ -78,7 +80,7 @@ def endless_line(site):
     except OSError:
         pass
     assert sent < 64 << 20, f"{sent} octets were taken"
-    assert largest_child(site) < 32 * 1024
+    assert not MEMORY_COUNTS or largest_child(site) < 32 * 1024
     serve_another(site)
     wait_until(lambda: "without a line end; connection closed" in site.log(), what="log line")
     assert site.log().count("without a line end") == 1
@@ -117,7 +119,7 @@ def silent(site):
     assert serve_another(site) < 10
     assert len(children(site.process.pid)) < 260, "max-unauthenticated holds"
     total = sum(resident_kib(pid) for pid in children(site.process.pid))
-    assert total < 2 * 1024 * 1024
+    assert not MEMORY_COUNTS or total < 2 * 1024 * 1024
     for connection in held:
         connection.close()
     wait_until(lambda: len(children(site.process.pid)) < 20, 30, "sessions ended")
@@ -133,7 +135,7 @@ def never_reads(site):
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.sendall(b"USER ada\r\nPASS " + PASSWORD.encode() + b"\r\n" + b"RETR 1\r\n" * 20)
     wait_until(lambda: "during nw write to" in site.log(), 20, "stalled client cut off")
-    assert largest_child(site) < 32 * 1024
+    assert not MEMORY_COUNTS or largest_child(site) < 32 * 1024
     connection.close()
     client = Pop(wait_until(lambda: site.connect(), what="connect"))
     client.login()
