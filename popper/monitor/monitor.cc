@@ -67,7 +67,6 @@ base::Status Monitor::prepare() {
   signals_ = std::move(*signals);
   epoll_ = base::UniqueFd{::epoll_create1(EPOLL_CLOEXEC)};
   if (!epoll_.valid()) return base::Error::from_errno(errno, "epoll_create1");
-  reserve_fd_ = base::UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
   watch(signals_.get(), [this] { on_signal(); });
   if (environment_.root) {
     empty_root_ = settings_.text(Opt::state_dir) + "/empty";

@@ -107,7 +107,6 @@ class Monitor {
   base::SystemClock clock_;
   base::UniqueFd epoll_;
   base::UniqueFd signals_;
-  base::UniqueFd reserve_fd_;  ///< given up to accept and refuse when descriptors run out
   std::map<int, std::shared_ptr<std::function<void()>>> watches_;
   std::vector<Listener> listeners_;
   std::map<pid_t, LiveSession> sessions_;
