@@ -29,7 +29,33 @@ Result<bool> DirectDotlock::try_lock(bool kernel_locks_held) {
   return create();
 }
 
+Result<bool> DirectDotlock::create_by_link() {
+  // Not a name that a maildrop can have.
+  const std::string other = fmt::format(".{}.{}.{}", name_, ::getpid(), clock_.realtime_ns());
+  auto fd = again([&] { return fs_.open_at(folder_, other, O_WRONLY | O_CREAT | O_EXCL, 0600); });
+  if (!fd) return fd.error().at("make the lock file", other);
+  static_cast<void>(write_all(fs_, fd->get(), fmt::format("{}\n", ::getpid()), 0));
+  auto linked = again([&] { return fs_.link_at(folder_, other, name_); });
+  // An answer of the server may be lost: two links mean that ours was made, whatever link(2) said.
+  auto status = again([&] { return fs_.status(fd->get()); });
+  const bool made = status && status->links == 2;
+  auto removed = remove_if_present(fs_, folder_, other);
+  if (made && removed) {
+    made_ = *status;
+    fd_ = std::move(*fd);
+    return true;
+  }
+  if (made) {
+    static_cast<void>(remove_if_present(fs_, folder_, name_));
+    return removed.error().at("remove", other);
+  }
+  if (!status) return status.error().at("make the lock file", name_);
+  if (!linked && linked.error().errno_value() != EEXIST) return linked.error().at("make the lock file", name_);
+  return false;
+}
+
 Result<bool> DirectDotlock::create() {
+  if (creation_ == LockCreation::link) return create_by_link();
   auto fd = again([&] { return fs_.open_at(folder_, name_, O_WRONLY | O_CREAT | O_EXCL, 0600); });
   if (!fd) {
     if (fd.error().errno_value() == EEXIST) return false;

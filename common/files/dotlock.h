@@ -2,6 +2,7 @@
 // The lock file beside a spool ("ada.lock").
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "common/base/clock.h"
@@ -29,7 +30,12 @@ class Dotlock {
   virtual base::Status unlock() = 0;
 };
 
-/// Makes the file itself: O_EXCL, mode 0600, "pid\n" inside.
+enum class LockCreation : std::uint8_t {
+  exclusive_open,  ///< O_EXCL
+  link,            ///< under another name, then link(2): for NFS servers whose O_EXCL is not atomic
+};
+
+/// Makes the file itself: mode 0600, "pid\n" inside.
 ///
 /// A foreign lock is broken only when it is older than kStaleAge, the process named in it does not exist on this host,
 /// and the caller holds the kernel locks; so two of us never break one lock at the same time.
@@ -38,8 +44,9 @@ class DirectDotlock final : public Dotlock {
   static constexpr std::int64_t kStaleAgeMs = 600'000;
 
   /// `folder` and the references must outlive the lock.
-  DirectDotlock(FileSystem& fs, base::Clock& clock, int folder, const std::string& spool_name)
-      : fs_(fs), clock_(clock), folder_(folder), name_(spool_name + ".lock") {}
+  DirectDotlock(FileSystem& fs, base::Clock& clock, int folder, const std::string& spool_name,
+                LockCreation creation = LockCreation::exclusive_open)
+      : fs_(fs), clock_(clock), folder_(folder), name_(spool_name + ".lock"), creation_(creation) {}
 
   base::Result<bool> try_lock(bool kernel_locks_held) override;
   base::Status touch() override;
@@ -47,6 +54,7 @@ class DirectDotlock final : public Dotlock {
 
  private:
   base::Result<bool> create();
+  base::Result<bool> create_by_link();
   base::Result<bool> remove_stale();
   base::Result<bool> owner_is_gone();
 
@@ -54,6 +62,7 @@ class DirectDotlock final : public Dotlock {
   base::Clock& clock_;
   int folder_;
   std::string name_;
+  LockCreation creation_;
   base::UniqueFd fd_;
   FileStatus made_;
 };

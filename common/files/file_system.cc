@@ -160,6 +160,11 @@ Result<bool> SystemFileSystem::try_flock(int fd) {
   return lock_result(::flock(fd, LOCK_EX | LOCK_NB), "flock");
 }
 
+Result<bool> SystemFileSystem::try_lease(int fd) {
+  if (::fcntl(fd, F_SETLEASE, F_WRLCK) == 0) return true;
+  return false;
+}
+
 Status SystemFileSystem::unlock_flock(int fd) {
   return checked(::flock(fd, LOCK_UN), "flock");
 }

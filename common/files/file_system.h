@@ -64,6 +64,9 @@ class FileSystem {
   /// Exclusive flock(2); false: somebody else holds it.
   virtual base::Result<bool> try_flock(int fd) = 0;
   virtual base::Status unlock_flock(int fd) = 0;
+  /// Write lease: until `fd` is closed, another process's open(2) waits or fails with EAGAIN. false: refused, because
+  /// somebody else has the file open, or the file system has no leases. The process must ignore SIGIO.
+  virtual base::Result<bool> try_lease(int fd) = 0;
   virtual base::Status set_times(int fd, std::int64_t atime_ns, std::int64_t mtime_ns) = 0;
   /// A file without a name that can be sealed.
   virtual base::Result<base::UniqueFd> memory_file() = 0;
@@ -96,6 +99,7 @@ class SystemFileSystem : public FileSystem {
   base::Status unlock_record(int fd) override;
   base::Result<bool> try_flock(int fd) override;
   base::Status unlock_flock(int fd) override;
+  base::Result<bool> try_lease(int fd) override;
   base::Status set_times(int fd, std::int64_t atime_ns, std::int64_t mtime_ns) override;
   base::Result<base::UniqueFd> memory_file() override;
   base::Status seal(int fd) override;

@@ -37,6 +37,9 @@ struct MailLockKinds {
   bool dotlock = true;
   bool fcntl = true;
   bool flock = true;  ///< off on NFS, where it is the same lock as fcntl and conflicts with ourselves
+  /// Not a lock: while a spool is changed, the open(2) of another program waits. Against programs that take none. The
+  /// process must ignore SIGIO.
+  bool lease = false;
 };
 
 /// Lines for the log about what works but needs attention.
@@ -48,5 +51,7 @@ inline constexpr const char* kIndexName = "index";
 inline constexpr const char* kIndexTemporaryName = "index.tmp";
 inline constexpr const char* kJournalName = "journal";
 inline constexpr const char* kJournalTemporaryName = "journal.tmp";
+inline constexpr const char* kReserveName = "reserve";
+inline constexpr const char* kSalvageName = "salvage";
 
 }  // namespace qpop::spool

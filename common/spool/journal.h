@@ -1,45 +1,41 @@
 // SPDX-License-Identifier: MIT
 // The redo journal of an update: what the spool will hold behind the first deleted octet, and how to tell whether it
-// does.
+// does. The file `journal` in the state folder; that it has this name is what commits an update.
 //
-// File `journal` in the state folder, host byte order, complete before it gets its name:
-//     JournalHeader, padded to kTailOffset
-//     tail       new_size - first octets: what [first, new_size) of the spool will be
-//     old sums   u64 for each sector of [first, new_size) as it was when the journal was made
-//     new sums   u64 for each sector of the tail
-//     JournalEnd
-// A sector is 512 octets of the spool at a multiple of 512, cut at both ends of the range: what a disk writes whole or
-// not at all. All hashes are XXH3 with a random seed, so that mail cannot be made to collide. Source: the update
-// protocol, DATA mode; states U and T are told apart in recovery.cc.
+// Two forms. The data journal (data_journal.h) holds the kept octets themselves, so that it can bring them back whatever
+// happens to the spool. The stride journal (stride_journal.h) holds only where they lie; it needs no space, and is taken
+// when they fit into the first gap, or when the disk is full.
+// All hashes are XXH3 with a random seed, so that mail cannot be made to collide.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <vector>
 
 #include "common/digest/digest.h"
 #include "common/spool/context.h"
+#include "common/spool/locks.h"
+#include "common/spool/strides.h"
 
 namespace qpop::spool {
 
-inline constexpr std::array<char, 8> kJournalMagic{'Q', 'P', 'O', 'P', 'J', 'N', 'L', '\n'};
+using Magic = std::array<char, 8>;
 inline constexpr std::uint32_t kJournalVersion = 1;
-inline constexpr std::uint64_t kSector = 512;
-inline constexpr std::uint64_t kTailOffset = 512;
 /// How much before `first` the head hash covers. Not everything: a foreign program that changed only what lies further
 /// in front, and moved nothing behind it, does no harm to a redo.
 inline constexpr std::uint64_t kHeadHashSpan = 64UL * 1024;
 
+/// Both forms begin with it.
 struct JournalHeader {
-  std::array<char, 8> magic = kJournalMagic;
+  Magic magic{};
   std::uint32_t version = kJournalVersion;
   listing::SpoolFormat format = listing::SpoolFormat::empty;
-  std::uint8_t open_end =
-      0;  ///< 1: the spool did not end like a message ends, so mail may be appended there without a boundary
+  /// 1: the spool did not end like a message ends, so mail may be appended there without a boundary.
+  std::uint8_t open_end = 0;
   std::array<std::uint8_t, 2> reserved{};
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
@@ -49,74 +45,96 @@ struct JournalHeader {
   std::uint64_t seed = 0;
   std::int64_t made_ns = 0;
   digest::Digest16 head_hash{};  ///< of the last min(kHeadHashSpan, F) octets before F
-  digest::Digest16 cut_hash{};   ///< of [N, S)
+  digest::Digest16 rest_hash{};  ///< data: of [N, S); strides: of all sources, see there
 };
 static_assert(sizeof(JournalHeader) == 104 && std::is_trivially_copyable_v<JournalHeader>);
-
-struct JournalEnd {
-  digest::Digest16 tail_hash{};
-  digest::Digest16 old_sums_hash{};
-  digest::Digest16 new_sums_hash{};
-  digest::Digest16 whole_hash{};  ///< of the header and the three hashes
-};
-static_assert(sizeof(JournalEnd) == 64 && std::is_trivially_copyable_v<JournalEnd>);
-
-/// A part of the new tail: octets of an open file, or a short text.
-struct TailPiece {
-  int fd = -1;
-  std::uint64_t offset = 0;
-  std::uint64_t length = 0;
-  std::string text{};
-};
 
 struct JournalPlan {
   std::uint64_t first = 0;
   std::uint64_t old_size = 0;
   listing::SpoolFormat format = listing::SpoolFormat::empty;
   bool open_end = false;
-  bool replaces = false;  ///< a committed journal stands and this one takes its place
-  std::vector<TailPiece> pieces{};
+  std::vector<Range> kept{};  ///< octets of the spool behind `first` that stay, ascending
+  std::string padding{};      ///< what the last message lacks at its end
 };
 
-/// Called now and then during long work.
-using Tick = std::function<void()>;
+/// Is the spool where the journal says, and on which side of the cut?
+enum class SpoolState : std::uint8_t {
+  uncut,     ///< U: old octets, new ones, or a mixture that a redo puts right
+  complete,  ///< T: moved and cut
+  foreign,   ///< somebody else rewrote it
+};
 
+/// Octets of an open file.
+struct Piece {
+  int fd = -1;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+/// A committed update that is not finished. Keeps the file open.
 class Journal {
  public:
-  /// Writes `journal.tmp`, syncs it, gives it its name and syncs the folder: when this returns, the update is
-  /// committed. A journal that has the name already is replaced.
-  ///
-  /// Precondition: the spool is locked; where a journal is replaced, what the spool holds is durable.
-  /// Errors: no_space, io: the spool was not touched; a journal that was to be replaced, or its replacement, still
-  /// stands.
-  static base::Result<Journal> commit(const Context& context, const MaildropPaths& paths, int spool_fd,
-                                      const JournalPlan& plan, const Tick& tick);
-
-  /// The journal that stands in the state folder, checked. Empty: none. Errors: malformed (not a whole journal: its
-  /// spool was never touched), unsupported (a later version), io.
-  static base::Result<std::optional<Journal>> load(const Context& context, int state_folder_fd, const Tick& tick);
+  Journal() = default;
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+  virtual ~Journal() = default;
 
   [[nodiscard]] const JournalHeader& header() const { return header_; }
-  [[nodiscard]] std::uint64_t tail_size() const { return header_.new_size - header_.first; }
-  /// The tail as a piece for another journal.
-  [[nodiscard]] TailPiece tail() const { return {.fd = fd_.get(), .offset = kTailOffset, .length = tail_size()}; }
 
-  /// Copies the tail into the spool. Not synced.
-  [[nodiscard]] base::Status move_tail(const Context& context, int spool_fd, const Tick& tick) const;
+  /// Compares the spool with the journal. Reads only.
+  [[nodiscard]] virtual base::Result<SpoolState> classify(const Context& context, MailLock& lock) = 0;
+  /// Brings the kept octets to their place, durably. Precondition: just committed, or classified as uncut.
+  [[nodiscard]] virtual base::Status move(const Context& context, MailLock& lock) = 0;
+  /// Ends the update: the name `journal` goes, durably.
+  [[nodiscard]] virtual base::Status drop(const Context& context, int state_folder_fd) = 0;
+  /// The kept octets, when the journal holds them itself: fd is -1 when it does not.
+  [[nodiscard]] virtual Piece mail() const { return {}; }
+  /// Could octets that were not yet moved have been overwritten in the spool, so that only a redo can complete it?
+  [[nodiscard]] virtual bool redo_only() const { return false; }
 
-  /// Do the octets before F, and those of [N, S), look as they did? Precondition: the spool is long enough.
-  [[nodiscard]] base::Result<bool> head_is_same(const Context& context, int spool_fd) const;
-  [[nodiscard]] base::Result<bool> cut_is_same(const Context& context, int spool_fd, const Tick& tick) const;
-
-  struct Sectors {
-    bool all_new = true;         ///< [F, N) is the tail
-    bool all_old_or_new = true;  ///< every sector of [F, N) is as it was or as it will be
-  };
-  [[nodiscard]] base::Result<Sectors> compare_sectors(const Context& context, int spool_fd, const Tick& tick) const;
-
- private:
-  base::UniqueFd fd_;
+ protected:
   JournalHeader header_;
 };
+
+/// Commits an update: writes a journal, syncs it, gives it its name and syncs the folder. `standing`: the journal that
+/// has the name now, whose update is complete but for the cut; the new one takes its place in one step.
+///
+/// Precondition: the spool is locked; where a journal is replaced, what the spool holds is durable.
+/// Errors: no_space, io: the spool was not touched; a standing journal, or its replacement, still stands.
+[[nodiscard]] base::Result<std::unique_ptr<Journal>> commit_journal(const Context& context, const MaildropPaths& paths,
+                                                                    MailLock& lock, const JournalPlan& plan,
+                                                                    Journal* standing);
+
+/// The journal that stands in the state folder, checked. Null: none. Errors: malformed (not a whole journal: its spool
+/// was never touched), unsupported (a later version), io.
+[[nodiscard]] base::Result<std::unique_ptr<Journal>> load_journal(const Context& context, int state_folder_fd,
+                                                                  MailLock& lock);
+
+// What both forms are made of.
+
+/// A header with everything but the magic, N and rest_hash.
+[[nodiscard]] base::Result<JournalHeader> make_header(const Context& context, MailLock& lock, const JournalPlan& plan);
+[[nodiscard]] base::Result<digest::Digest16> hash_range(const Context& context, MailLock& lock, int fd,
+                                                        std::uint64_t from, std::uint64_t to, std::uint64_t seed);
+/// Do the octets before F look as they did? Precondition: the spool is long enough.
+[[nodiscard]] base::Result<bool> head_is_same(const Context& context, MailLock& lock, const JournalHeader& header);
+/// May the messages of a spool of `size` octets have ended at `end` when the journal was made: is it the end, does a
+/// message start there, or had it no proper end?
+[[nodiscard]] base::Result<bool> could_end_at(const Context& context, MailLock& lock, const JournalHeader& header,
+                                              std::uint64_t size, std::uint64_t end);
+/// F <= N <= S, and no number that a file offset cannot hold.
+[[nodiscard]] bool is_ordered(const JournalHeader& header);
+
+template <class T>
+std::string_view view_of_object(const T& object) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  return {reinterpret_cast<const char*>(&object), sizeof object};
+}
+template <class T>
+std::span<char> span_of_object(T& object) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  return {reinterpret_cast<char*>(&object), sizeof object};
+}
 
 }  // namespace qpop::spool

@@ -66,22 +66,33 @@ Result<MailLock> MailLock::acquire(const Context& context, const MaildropPaths& 
   MailLock lock{context, kinds};
   const std::int64_t deadline = context.clock.monotonic_ms() + timeout_ms;
   for (std::uint32_t ceiling = 2 * kShortestPauseMs;; ceiling = std::min(2 * ceiling, kLongestPauseMs)) {
-    auto fd = open_spool(context.fs, paths, O_RDWR);
-    if (!fd) return fd.error();
-    lock.fd_ = std::move(*fd);
-    auto locked = lock.try_all(warnings);
-    if (!locked) return locked.error();
-    if (*locked) {
-      auto ours = lock.name_is_ours(paths);
-      if (!ours) return ours.error();
-      if (*ours) return lock;
-      lock.busy_ = "the spool was replaced again and again";
-    }
+    auto taken = lock.try_once(paths, warnings);
+    if (!taken) return taken.error();
+    if (*taken) return lock;
     lock.release();
     const std::int64_t left = deadline - context.clock.monotonic_ms();
     if (left <= 0) return Error{ErrorKind::busy, fmt::format("mail lock: {}", lock.busy_)};
     context.fs.sleep_ms(static_cast<std::uint32_t>(std::min<std::int64_t>(random_pause(ceiling), left)));
   }
+}
+
+Result<bool> MailLock::try_once(const MaildropPaths& paths, Warnings& warnings) {
+  auto fd = open_spool(context_.fs, paths, O_RDWR);
+  if (!fd && fd.error().kind() == ErrorKind::busy) {
+    busy_ = "another program has a lease on the spool";
+    return false;
+  }
+  if (!fd) return fd.error();
+  fd_ = std::move(*fd);
+  auto locked = try_all(warnings);
+  if (!locked || !*locked) return locked;
+  auto ours = name_is_ours(paths);
+  if (ours && !*ours) busy_ = "the spool was replaced again and again";
+  return ours;
+}
+
+void MailLock::take_lease() {
+  if (kinds_.lease) static_cast<void>(context_.fs.try_lease(fd_.get()));
 }
 
 Result<bool> MailLock::try_all(Warnings& warnings) {

@@ -37,6 +37,9 @@ class MailLock {
   ~MailLock() { release(); }
 
   [[nodiscard]] int fd() const { return fd_.get(); }
+  /// Before the spool is changed. Refused when another process has it open, or by the file system; then the locks must
+  /// do. Ends with the locks.
+  void take_lease();
   /// To be called now and then during long work: touches the dotlock every 30 s.
   void refresh();
   /// Never fails for the caller: what cannot be unlocked is unlocked by the close of the descriptor, or is a stale
@@ -45,6 +48,7 @@ class MailLock {
 
  private:
   MailLock(const Context& context, MailLockKinds kinds) : context_(context), kinds_(kinds) {}
+  base::Result<bool> try_once(const MaildropPaths& paths, Warnings& warnings);
   base::Result<bool> try_all(Warnings& warnings);
   base::Result<bool> try_dotlock(bool kernel_locks_held, Warnings& warnings);
   base::Result<bool> name_is_ours(const MaildropPaths& paths);

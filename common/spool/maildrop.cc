@@ -12,6 +12,7 @@
 
 #include "common/spool/spool_file.h"
 #include "common/spool/locks.h"
+#include "common/spool/stride_journal.h"
 #include "common/spool/update.h"
 
 namespace qpop::spool {
@@ -58,6 +59,7 @@ Result<Recovery> recover(const Context& context, const MaildropPaths& paths, con
   if (!*needed) return Recovery::nothing;
   auto lock = MailLock::acquire(context, paths, settings.locks, settings.open_timeout_ms, warnings);
   if (!lock) return lock.error().at("recover", paths.spool_name);
+  lock->take_lease();
   auto outcome = recover_locked(context, paths, *lock, warnings);
   if (!outcome) return outcome.error().at("recover", paths.spool_name);
   return outcome;
@@ -126,11 +128,14 @@ Status fill_from_scan(const Context& context, const MaildropPaths& paths, MailLo
 Status fill(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, OpenedMaildrop& out) {
   FileStatus status;
   auto spool = open_for_reading(context, paths, status);
-  if (!spool) return spool.error();
-  if (!spool->has_value()) return fill_without_mail(context, out);
-  auto unchanged = fill_from_index(context, paths, **spool, status, out);
-  if (!unchanged) return unchanged.error();
-  if (*unchanged) return {};
+  // Busy: an update has a lease on it; the locks wait for that.
+  if (!spool && spool.error().kind() != ErrorKind::busy) return spool.error();
+  if (spool && !spool->has_value()) return fill_without_mail(context, out);
+  if (spool) {
+    auto unchanged = fill_from_index(context, paths, **spool, status, out);
+    if (!unchanged) return unchanged.error();
+    if (*unchanged) return {};
+  }
   auto lock = MailLock::acquire(context, paths, settings.locks, settings.open_timeout_ms, out.warnings);
   if (!lock && is_absent(lock.error())) return fill_without_mail(context, out);
   if (!lock) return lock.error();
@@ -155,7 +160,11 @@ Result<UpdatedMaildrop> update_locked(const Context& context, const MaildropPath
   auto listing = list_spool(context, paths, lock);
   if (!listing) return listing.error();
   if (auto same = check_records(*listing, request); !same) return same.error();
-  if (auto done = apply_update(context, paths, lock, *listing, request.deleted, out.warnings); !done)
+  lock.take_lease();
+  const auto committed = [&] {
+    if (request.committed) request.committed();
+  };
+  if (auto done = apply_update(context, paths, lock, *listing, request.deleted, committed, out.warnings); !done)
     return done.error();
   out.removed = static_cast<std::uint32_t>(std::ranges::count(request.deleted, true));
   return out;
@@ -172,6 +181,11 @@ Result<OpenedMaildrop> open_maildrop(const Context& context, const MaildropPaths
   if (!recovered) return recovered.error();
   out.recovery = *recovered;
   if (auto filled = fill(context, paths, settings, out); !filled) return filled.error().at("open", paths.spool_name);
+  // While there may be room for it: with a reserve a full disk can still delete mail.
+  if (out.count > 0) {
+    if (auto ready = prepare_reserve(context, paths.state_folder_fd); !ready)
+      out.warnings.push_back(fmt::format("{}; on a full disk deleting mail may fail", ready.error().message()));
+  }
   out.session_lock = std::move(*session);
   return out;
 }

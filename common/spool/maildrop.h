@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,7 @@ struct UpdateRequest {
   std::uint32_t count = 0;          ///< messages of the session
   digest::Digest16 records_hash{};  ///< of their records: ListingHeader::records_hash
   std::vector<bool> deleted;        ///< `count` marks
+  std::function<void()> committed{};  ///< called once the messages are gone for good, before what is kept has moved
 };
 
 struct UpdatedMaildrop {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "common/spool/context.h"
 #include "common/spool/journal.h"
@@ -16,17 +17,17 @@ enum class Recovery : std::uint8_t {
   finished,   ///< the update had been carried out; only the journal was left
   salvaged,   ///< the spool was rewritten by somebody else: missing messages were appended, the journal is kept as
               ///< saved-<time>
-  set_aside,  ///< the journal was not whole, the spool had not been touched; it is kept as saved-<time>
+  set_aside,  ///< the journal was not whole and the spool had not been touched, or it held no mail and the spool was
+              ///< rewritten by somebody else; it is kept as saved-<time>
 };
 
-/// Does what the journal says: moves the tail, cuts the spool, drops the journal. Mail that was appended behind
+/// Does what the journal says: moves the kept octets, cuts the spool, drops the journal. Mail that was appended behind
 /// old_size without a lock is carried along. On errors the journal stands, and recovery starts again from it.
 ///
 /// Result  size of the spool. Errors: changed (the spool is shorter than the journal knows it), busy (it grows faster
-/// than we
-///         follow), no_space, io.
+/// than we follow), no_space, io.
 [[nodiscard]] base::Result<std::uint64_t> carry_out(const Context& context, const MaildropPaths& paths, MailLock& lock,
-                                                    Journal journal, Warnings& warnings);
+                                                    std::unique_ptr<Journal> journal, Warnings& warnings);
 
 /// Recovers the locked maildrop. Errors: unsupported (journal of a later version), no_space, io; the journal stands.
 [[nodiscard]] base::Result<Recovery> recover_locked(const Context& context, const MaildropPaths& paths, MailLock& lock,

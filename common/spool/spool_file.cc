@@ -64,6 +64,12 @@ Result<UniqueFd> open_spool(FileSystem& fs, const MaildropPaths& paths, int flag
   return fd;
 }
 
+Result<std::uint64_t> size_of(FileSystem& fs, int fd) {
+  auto status = again([&] { return fs.status(fd); });
+  if (!status) return status.error();
+  return status->identity.size;
+}
+
 Result<bool> boundary_at(FileSystem& fs, int fd, std::uint64_t offset, listing::SpoolFormat format) {
   constexpr std::string_view kMmdfSeparator = "\x01\x01\x01\x01";
   constexpr std::size_t kLine = mbox::kMaxPostmark + 2;

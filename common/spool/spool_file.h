@@ -28,6 +28,8 @@ using files::write_all;
 /// Errors   not_found; unsafe: not a regular file, another owner, more than one link, the detail names it; denied, io.
 [[nodiscard]] base::Result<base::UniqueFd> open_spool(FileSystem& fs, const MaildropPaths& paths, int flags);
 
+[[nodiscard]] base::Result<std::uint64_t> size_of(FileSystem& fs, int fd);
+
 /// Does a message start at `offset`: behind an empty line (or at 0) a postmark, or an MMDF separator at the start of a
 /// line? false also when nothing follows.
 [[nodiscard]] base::Result<bool> boundary_at(FileSystem& fs, int fd, std::uint64_t offset, listing::SpoolFormat format);

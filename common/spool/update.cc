@@ -10,27 +10,21 @@
 //  2. T = 0 (everything, or a tail of the messages): M must still be S long; ftruncate(M, F), fsync(M). That is the
 //  commit point: one
 //     inode update, a crash shows all or nothing of it, no space is needed.
-//  3. Otherwise J is written as journal.tmp: space for all of it first (a full disk ends here, M untouched), header,
-//  kept octets,
-//     sums of what [F, N) holds and will hold; fsync. A crash leaves a file that nobody believes.
-//  4. rename to J, fsync of the folder: the commit point. A crash in between leaves J or not; its content is durable
-//  either way, so
-//     recovery either redoes the whole update or finds nothing. Should the folder not be synced, the name is taken back
-//     and the update has failed; M is untouched.
+//  3. Otherwise a journal J is written (journal.h): with the kept octets, space for all of it first, so that a full disk
+//     ends here with M untouched; or, where they fit into the first gap or the disk is full, without them. fsync. A crash
+//     leaves a file that nobody believes.
+//  4. J gets its name, fsync of the folder: the commit point. A crash in between leaves J or not; its content is durable
+//     either way, so recovery either redoes the whole update or finds nothing. Should the folder not be synced, the name
+//     is taken back and the update has failed; M is untouched.
 //  5. recovery.cc, carry_out(): move, sync, look at the size again, cut, sync, drop J. A crash anywhere in there is
-//  state U or T.
-//     An error leaves J; the caller says that the update failed, recovery will finish it. Mail that was appended behind
-//     S by a program without locks is carried along.
+//     state U or T. An error leaves J; the caller says that the update failed, recovery will finish it. Mail that was
+//     appended behind S by a program without locks is carried along.
 //  6. Times and index: M's times are set so that a later write cannot leave the same ones, and mailers see "new mail"
-//  as before.
-//     Both are conveniences; what fails here is a warning. A crash: the next open scans.
+//     as before. Both are conveniences; what fails here is a warning. A crash: the next open scans.
 //
 // A last message that does not end as a message must (no line end, no empty line, no closing MMDF separator) gets what
 // is missing when it moves, so that mail appended later is not glued to it. It fits: less is added than the smallest
-// message is long.
-//
-// Later: MOVE mode for a single gap (J holds the segment list only) and strides for a full disk fit between 1 and 3;
-// both use J's name and folder, so recovery stays the one place that reads it (JournalHeader::version tells).
+// message is long. On a full disk it moves as it is.
 #include "common/spool/update.h"
 
 #include <fmt/format.h>
@@ -40,9 +34,9 @@
 
 #include "common/mbox/scanner.h"
 #include "common/mbox/unique_id.h"
-#include "common/spool/spool_file.h"
 #include "common/spool/journal.h"
 #include "common/spool/recovery.h"
+#include "common/spool/spool_file.h"
 
 namespace qpop::spool {
 
@@ -112,15 +106,16 @@ Result<std::string> padding_for(const Context& context, MailLock& lock, const Sp
 /// Steps 3 to 5. Result: size of the spool.
 Result<std::uint64_t> move_tail(const Context& context, const MaildropPaths& paths, MailLock& lock,
                                 const SpoolListing& listing, const UpdatePlan& plan, const std::string& padding,
-                                Warnings& warnings) {
-  JournalPlan journal_plan{.first = plan.first, .old_size = plan.old_size, .format = listing.header.format};
-  journal_plan.open_end = !padding.empty();
-  for (const auto& range : plan.tail) {
-    journal_plan.pieces.push_back({.fd = lock.fd(), .offset = range.offset, .length = range.length});
-  }
-  if (!padding.empty()) journal_plan.pieces.push_back({.text = padding});
-  auto journal = Journal::commit(context, paths, lock.fd(), journal_plan, [&] { lock.refresh(); });
+                                const std::function<void()>& committed, Warnings& warnings) {
+  const JournalPlan journal_plan{.first = plan.first,
+                                 .old_size = plan.old_size,
+                                 .format = listing.header.format,
+                                 .open_end = !padding.empty(),
+                                 .kept = plan.tail,
+                                 .padding = padding};
+  auto journal = commit_journal(context, paths, lock, journal_plan, nullptr);
   if (!journal) return journal.error();
+  committed();
   auto done = carry_out(context, paths, lock, std::move(*journal), warnings);
   if (!done) return done.error().at("the journal stands, recovery will finish the update");
   return done;
@@ -200,7 +195,7 @@ UpdatePlan plan_update(const SpoolListing& listing, const std::vector<bool>& del
 }
 
 Status apply_update(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolListing& listing,
-                    const std::vector<bool>& deleted, Warnings& warnings) {
+                    const std::vector<bool>& deleted, const std::function<void()>& committed, Warnings& warnings) {
   if (auto same = check_heads(context, lock, listing, deleted); !same) return same;
   auto before = again([&] { return context.fs.status(lock.fd()); });
   if (!before) return before.error();
@@ -209,11 +204,12 @@ Status apply_update(const Context& context, const MaildropPaths& paths, MailLock
   std::uint64_t size = plan.first;
   if (plan.tail.empty()) {
     if (auto cut = cut_only(context, lock, plan); !cut) return cut;
+    committed();
   } else {
     auto missing = padding_for(context, lock, listing, plan);
     if (!missing) return missing.error();
     padding = std::move(*missing);
-    auto moved = move_tail(context, paths, lock, listing, plan, padding, warnings);
+    auto moved = move_tail(context, paths, lock, listing, plan, padding, committed, warnings);
     if (!moved) return moved.error();
     size = *moved;
   }

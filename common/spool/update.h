@@ -3,20 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "common/spool/context.h"
 #include "common/spool/index.h"
 #include "common/spool/locks.h"
+#include "common/spool/strides.h"
 
 namespace qpop::spool {
-
-struct Range {
-  std::uint64_t offset = 0;
-  std::uint64_t length = 0;
-  friend bool operator==(const Range&, const Range&) = default;
-};
 
 /// What a deletion means for the octets of the spool.
 struct UpdatePlan {
@@ -31,7 +27,8 @@ struct UpdatePlan {
 /// kept.
 [[nodiscard]] UpdatePlan plan_update(const SpoolListing& listing, const std::vector<bool>& deleted);
 
-/// Removes the messages marked in `deleted` and rewrites the index.
+/// Removes the messages marked in `deleted` and rewrites the index. `committed` is called as soon as the messages are
+/// gone for good, though moving the others may still take its time.
 ///
 /// Precondition: the spool is locked, `listing` describes it now, no journal stands.
 /// Result  when it returns, the messages are gone and will stay so.
@@ -40,6 +37,6 @@ struct UpdatePlan {
 ///         the journal stands, and recovery removes the messages.
 [[nodiscard]] base::Status apply_update(const Context& context, const MaildropPaths& paths, MailLock& lock,
                                         const SpoolListing& listing, const std::vector<bool>& deleted,
-                                        Warnings& warnings);
+                                        const std::function<void()>& committed, Warnings& warnings);
 
 }  // namespace qpop::spool

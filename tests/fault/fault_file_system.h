@@ -145,6 +145,8 @@ class FaultFileSystem : public spool::SystemFileSystem {
     if (auto error = enter("unlock_flock")) return *error;
     return SystemFileSystem::unlock_flock(fd);
   }
+  /// Refused, or our own intruders would wait for it.
+  base::Result<bool> try_lease(int) override { return false; }
   base::Status set_times(int fd, std::int64_t atime_ns, std::int64_t mtime_ns) override {
     if (auto error = enter("set_times")) return *error;
     return SystemFileSystem::set_times(fd, atime_ns, mtime_ns);

@@ -16,6 +16,7 @@ struct Scenario {
   std::string arrived;            ///< appended before the update
   std::string before;             ///< spool when nothing was removed
   std::string after;              ///< spool when the update is complete
+  std::string after_full_disk{};  ///< the same where there was no room to repair its end
   std::string delivery;           ///< a message of this format, for tests that deliver later
 };
 
@@ -28,12 +29,14 @@ inline Scenario make_scenario(std::string name, const std::vector<std::string>& 
                .arrived = arrived,
                .before = {},
                .after = {},
+               .after_full_disk = {},
                .delivery = delivery};
   for (unsigned i = 0; i < messages.size(); ++i) {
     out.spool += messages[i];
     if (std::find(out.deleted.begin(), out.deleted.end(), i) == out.deleted.end()) out.after += messages[i];
   }
   out.before = out.spool + arrived;
+  out.after_full_disk = out.after + arrived;
   out.after += arrived + end_repair;
   return out;
 }

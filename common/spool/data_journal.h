@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// The journal that holds the kept octets.
+//
+// Host byte order, complete before it gets its name:
+//     JournalHeader, padded to kTailOffset
+//     tail       new_size - first octets: what [first, new_size) of the spool will be
+//     old sums   u32 for each sector of [first, new_size) as it was when the journal was made
+//     DataJournalEnd
+// A sector is 512 octets of the spool at a multiple of 512, cut at both ends of the range: what a disk writes whole or
+// not at all. Source: the update protocol, DATA mode.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "common/base/unique_fd.h"
+#include "common/spool/journal.h"
+
+namespace qpop::spool {
+
+inline constexpr Magic kDataMagic{'Q', 'P', 'O', 'P', 'J', 'N', 'L', '\n'};
+inline constexpr std::uint64_t kSector = 512;
+inline constexpr std::uint64_t kTailOffset = 512;
+
+struct DataJournalEnd {
+  digest::Digest16 tail_hash{};
+  digest::Digest16 old_sums_hash{};
+  digest::Digest16 whole_hash{};  ///< of the header and the two hashes
+};
+static_assert(sizeof(DataJournalEnd) == 48 && std::is_trivially_copyable_v<DataJournalEnd>);
+
+class DataJournal final : public Journal {
+ public:
+  /// As commit_journal(). no_space is noticed before anything else happens.
+  static base::Result<std::unique_ptr<Journal>> commit(const Context& context, const MaildropPaths& paths,
+                                                       MailLock& lock, const JournalPlan& plan, bool replaces);
+  static base::Result<std::unique_ptr<Journal>> load(const Context& context, MailLock& lock, base::UniqueFd fd,
+                                                     std::uint64_t size);
+
+  base::Result<SpoolState> classify(const Context& context, MailLock& lock) override;
+  base::Status move(const Context& context, MailLock& lock) override;
+  base::Status drop(const Context& context, int state_folder_fd) override;
+  [[nodiscard]] Piece mail() const override { return {fd_.get(), kTailOffset, tail_size()}; }
+
+ private:
+  struct Sectors {
+    bool all_new = true;         ///< [F, N) is the tail
+    bool all_old_or_new = true;  ///< every sector of [F, N) is as it was or as it will be
+  };
+  [[nodiscard]] base::Result<Sectors> compare_sectors(const Context& context, MailLock& lock) const;
+  [[nodiscard]] std::uint64_t tail_size() const { return header_.new_size - header_.first; }
+
+  base::UniqueFd fd_;
+};
+
+}  // namespace qpop::spool

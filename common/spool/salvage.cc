@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+// Salvage, so that a crash in it leaves no torn message.
+//
+// B is the size of the spool M when salvage began. The octets to append follow from [0, B) and the journal alone.
+//  1. B and a hash of the octets before it go to the file `salvage`, synced, before M is touched.
+//  2. The missing messages are written at B, M is synced. A crash leaves M ending at B, or some of the octets, zeros where
+//     they did not reach the disk.
+//  3. The caller removes `salvage` and sets the journal aside.
+// Called again, with a file `salvage` that fits M: when what stands behind B is a part of the octets, they are written
+// again. When it is something else, mail was delivered behind a torn message; then salvage begins anew behind it, and the
+// torn octets stay: we cannot know that they are ours alone.
+#include "common/spool/salvage.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "common/mbox/scanner.h"
+#include "common/spool/spool_file.h"
+
+namespace qpop::spool {
+
+namespace {
+
+using base::ErrorKind;
+using base::Result;
+using base::Status;
+using listing::Record;
+
+constexpr Magic kSalvageMagic{'Q', 'P', 'O', 'P', 'S', 'A', 'L', '\n'};
+constexpr std::uint64_t kBeforeSpan = 64UL * 1024;
+
+struct Beginning {
+  Magic magic = kSalvageMagic;
+  std::uint64_t size = 0;  ///< B
+  std::uint64_t seed = 0;
+  digest::Digest16 before_hash{};  ///< of the last min(kBeforeSpan, B) octets before B
+  digest::Digest16 whole_hash{};   ///< of the fields above
+};
+static_assert(sizeof(Beginning) == 56);
+
+digest::Digest16 whole_hash(const Beginning& beginning) {
+  return digest::xxh3_128(view_of_object(beginning).substr(0, offsetof(Beginning, whole_hash)), beginning.seed);
+}
+
+Result<digest::Digest16> hash_before(const Context& context, MailLock& lock, std::uint64_t end, std::uint64_t seed) {
+  return hash_range(context, lock, lock.fd(), end - std::min(end, kBeforeSpan), end, seed);
+}
+
+/// Messages of an open file from `base` to `end`, offsets counted from `base`. Empty when it is no mailbox.
+Result<std::vector<Record>> messages_of(const Context& context, MailLock& lock, int fd, std::uint64_t base,
+                                        std::uint64_t end) {
+  mbox::Scanner scanner{{}, [&](std::uint64_t offset, std::span<char> out) -> Result<std::size_t> {
+                          if (base + offset >= end) return std::size_t{0};
+                          const auto room =
+                              static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), end - base - offset));
+                          return read_up_to(context.fs, fd, out.first(room), base + offset);
+                        }};
+  auto fed = for_each_piece(context.fs, fd, base, end, [&](std::string_view piece) {
+    lock.refresh();
+    return scanner.feed(piece);
+  });
+  auto found = fed ? scanner.finish() : Result<mbox::ScanResult>{fed.error()};
+  if (found) return std::move(found->records);
+  if (found.error().kind() == ErrorKind::malformed) return std::vector<Record>{};
+  return found.error();
+}
+
+/// What has to stand at `at`: first what the spool lacks at its end, then the missing messages.
+struct Missing {
+  std::uint64_t at = 0;
+  std::string gap;
+  std::vector<Range> messages;  ///< of the journal file
+  std::size_t held = 0;
+  [[nodiscard]] std::uint64_t end() const { return at + gap.size() + total_length(messages); }
+};
+
+Result<Missing> find_missing(const Context& context, MailLock& lock, const Journal& journal, std::uint64_t size) {
+  const Piece mail = journal.mail();
+  auto present = messages_of(context, lock, lock.fd(), 0, size);
+  if (!present) return present.error();
+  auto held = messages_of(context, lock, mail.fd, mail.offset, mail.offset + mail.length);
+  if (!held) return held.error();
+  std::map<digest::Digest16, std::size_t> have;
+  for (const auto& record : *present) ++have[record.digest];
+  Missing out;
+  out.at = size;
+  out.held = held->size();
+  for (std::size_t i = 0; i < held->size(); ++i) {
+    if (auto& left = have[(*held)[i].digest]; left > 0) {
+      --left;
+      continue;
+    }
+    const auto start = (*held)[i].offset;
+    const auto end = i + 1 < held->size() ? (*held)[i + 1].offset : mail.length;
+    out.messages.push_back({.offset = mail.offset + start, .length = end - start});
+  }
+  if (out.messages.empty()) return out;
+  // In MMDF the last message decides whether a closing separator is missing.
+  const std::uint8_t last_trailer = present->empty() ? 1 : present->back().trailer;
+  auto gap = missing_end(context.fs, lock.fd(), size, journal.header().format, last_trailer);
+  if (!gap) return gap.error();
+  out.gap = std::move(*gap);
+  return out;
+}
+
+/// Hands out the octets of `missing` with their place in the spool.
+Status for_each_missing(const Context& context, int journal_fd, const Missing& missing,
+                        const std::function<Status(std::string_view, std::uint64_t)>& take) {
+  std::uint64_t to = missing.at;
+  const auto put = [&](std::string_view bytes) -> Status {
+    auto taken = take(bytes, to);
+    to += bytes.size();
+    return taken;
+  };
+  if (auto done = put(missing.gap); !done) return done;
+  for (const auto& message : missing.messages) {
+    auto done = for_each_piece(context.fs, journal_fd, message.offset, message.offset + message.length, put);
+    if (!done) return done;
+  }
+  return {};
+}
+
+/// Is everything behind missing.at a part of what we would write there, or zeros?
+Result<bool> is_our_own_start(const Context& context, MailLock& lock, int journal_fd, const Missing& missing,
+                              std::uint64_t size) {
+  if (size > missing.end()) return false;
+  bool ours = true;
+  std::string there;
+  auto read = for_each_missing(context, journal_fd, missing, [&](std::string_view bytes, std::uint64_t at) -> Status {
+    if (at >= size) return {};
+    there.resize(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), size - at)));
+    if (auto got = read_exactly(context.fs, lock.fd(), there, at); !got) return got;
+    for (std::size_t i = 0; i < there.size(); ++i) ours = ours && (there[i] == bytes[i] || there[i] == '\0');
+    return {};
+  });
+  if (!read) return read.error();
+  return ours;
+}
+
+/// The size at which an earlier salvage of this spool began. Empty: there was none.
+Result<std::optional<std::uint64_t>> earlier_beginning(const Context& context, int folder, MailLock& lock,
+                                                       std::uint64_t size) {
+  const std::optional<std::uint64_t> none;
+  auto fd = again([&] { return context.fs.open_at(folder, kSalvageName, O_RDONLY | O_NONBLOCK, 0); });
+  if (!fd && fd.error().kind() == ErrorKind::not_found) return none;
+  if (!fd) return fd.error();
+  Beginning beginning;
+  auto got = read_up_to(context.fs, fd->get(), span_of_object(beginning), 0);
+  if (!got) return got.error();
+  const bool valid = *got == sizeof beginning && beginning.magic == kSalvageMagic &&
+                     whole_hash(beginning) == beginning.whole_hash && beginning.size <= size;
+  if (!valid) return none;
+  auto hash = hash_before(context, lock, beginning.size, beginning.seed);
+  if (!hash) return hash.error();
+  return *hash == beginning.before_hash ? std::optional{beginning.size} : none;
+}
+
+/// Step 1.
+Status record_beginning(const Context& context, int folder, MailLock& lock, std::uint64_t size) {
+  FileSystem& fs = context.fs;
+  Beginning beginning;
+  beginning.size = size;
+  digest::random_bytes({reinterpret_cast<std::byte*>(&beginning.seed), sizeof beginning.seed});
+  auto hash = hash_before(context, lock, size, beginning.seed);
+  if (!hash) return hash.error();
+  beginning.before_hash = *hash;
+  beginning.whole_hash = whole_hash(beginning);
+  auto fd = again([&] { return fs.open_at(folder, kSalvageName, O_RDWR | O_CREAT | O_NONBLOCK, 0600); });
+  if (!fd) return fd.error();
+  if (auto put = write_all(fs, fd->get(), view_of_object(beginning), 0); !put) return put;
+  if (auto synced = again([&] { return fs.sync(fd->get()); }); !synced) return synced;
+  return again([&] { return fs.sync_directory(folder); });
+}
+
+}  // namespace
+
+Result<Salvaged> salvage(const Context& context, const MaildropPaths& paths, MailLock& lock, const Journal& journal) {
+  FileSystem& fs = context.fs;
+  const int journal_fd = journal.mail().fd;
+  auto size = size_of(fs, lock.fd());
+  if (!size) return size.error();
+  auto earlier = earlier_beginning(context, paths.state_folder_fd, lock, *size);
+  if (!earlier) return earlier.error();
+  auto missing = find_missing(context, lock, journal, earlier->value_or(*size));
+  if (!missing) return missing.error();
+  if (earlier->has_value() && **earlier < *size) {
+    auto ours = is_our_own_start(context, lock, journal_fd, *missing, *size);
+    if (!ours) return ours.error();
+    if (!*ours) {
+      missing = find_missing(context, lock, journal, *size);
+      if (!missing) return missing.error();
+      *earlier = std::nullopt;
+    }
+  }
+  const Salvaged done{.held = missing->held, .appended = missing->messages.size()};
+  if (missing->messages.empty()) return done;
+  if (!earlier->has_value()) {
+    if (auto put = record_beginning(context, paths.state_folder_fd, lock, *size); !put)
+      return put.error().at("record the beginning of the salvage");
+  }
+  auto written = for_each_missing(context, journal_fd, *missing, [&](std::string_view bytes, std::uint64_t at) {
+    lock.refresh();
+    return write_all(fs, lock.fd(), bytes, at);
+  });
+  if (written) written = again([&] { return fs.sync(lock.fd()); });
+  if (written) return done;
+  static_cast<void>(again([&] { return fs.truncate(lock.fd(), missing->at); }));
+  return written.error().at("append mail of the journal");
+}
+
+Status end_salvage(const Context& context, int state_folder_fd) {
+  return remove_if_present(context.fs, state_folder_fd, kSalvageName);
+}
+
+}  // namespace qpop::spool
