@@ -28,6 +28,7 @@ enum class Opt : std::uint8_t {
   mail_user,
   mail_locks,
   mail_lock_timeout,
+  no_atomic_open,
   auth_db,
   clear_text_password,
   block_uid,
@@ -108,13 +109,20 @@ inline constexpr std::array kOptions{
            "When set, accounts exist in the database alone and every maildrop belongs to this system user. Without it each "
            "account is a system user. A server that was not started by root always works as if its own user stood here.",
            false},
-    Option{Opt::mail_locks, "mail-locks", 0, Type::text, Scope::I, "dotlock fcntl flock", 0, 0, "",
+    Option{Opt::mail_locks, "mail-locks", 0, Type::text, Scope::I, "dotlock fcntl flock lease", 0, 0, "",
            "locks taken on a spool, separated by blanks",
-           "Any of dotlock, fcntl and flock, or none. All of them are tried without waiting and released together when one is "
-           "busy, so that no order of another program can deadlock with ours.",
+           "Any of dotlock, fcntl, flock and lease, or none. All of them are tried without waiting and released together when one is "
+           "busy, so that no order of another program can deadlock with ours. lease is no lock but a wall against programs that "
+           "take none: while a spool is changed, their open(2) waits; it is tried and never insisted on. Leave flock and lease "
+           "out where the spools lie on NFS.",
            false},
     Option{Opt::mail_lock_timeout, "mail-lock-timeout", 0, Type::seconds, Scope::I, "30", 1, 200, "",
            "time to wait for the locks of a spool", "Waiting longer ends with -ERR [SYS/TEMP]; an update waits four times as long.",
+           false},
+    Option{Opt::no_atomic_open, "no-atomic-open", 0, Type::boolean, Scope::U, "false", 0, 0, "",
+           "make lock files with link(2)",
+           "A lock file is made under another name and linked to its own, instead of with O_EXCL, which old NFS servers do not "
+           "honour.",
            false},
     Option{Opt::auth_db, "auth-db", 0, Type::text, Scope::I, "/etc/pop.auth", 0, 0, "", "database of accounts",
            "Made by popauth -init; owned by the user pop, mode 0600. The key that opens APOP secrets lies beside it in a file "

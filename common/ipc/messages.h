@@ -44,6 +44,7 @@ enum class MessageType : std::uint16_t {
   dotlock_reply,
   maildrop_opened,
   maildrop_failed,
+  update_committed,
   update_done,
   update_begin,
   update_part,
@@ -179,6 +180,12 @@ enum class MaildropFailure : std::uint32_t { in_use, temporary, permanent, unrea
 struct MaildropFailed {
   static constexpr auto kType = MessageType::maildrop_failed;
   MaildropFailure failure = MaildropFailure::temporary;
+};
+
+/// The messages are gone for good, though moving the others is not finished; UpdateDone follows.
+struct UpdateCommitted {
+  static constexpr auto kType = MessageType::update_committed;
+  std::uint32_t reserved = 0;
 };
 
 struct UpdateDone {

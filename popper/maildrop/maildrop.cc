@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <memory>
 
 #include "common/base/clock.h"
@@ -70,6 +71,7 @@ spool::MailLockKinds lock_kinds(std::string_view words) {
     kinds.dotlock |= word == "dotlock";
     kinds.fcntl |= word == "fcntl";
     kinds.flock |= word == "flock";
+    kinds.lease |= word == "lease";
     words.remove_prefix(std::min(words.size(), word.size() + 1));
   }
   return kinds;
@@ -104,7 +106,8 @@ class Worker {
   Worker(Job& job, Folders& folders)
       : job_(job),
         paths_{folders.spool.get(), job.name, folders.state.get(), job.uid},
-        direct_(files_, clock_, folders.spool.get(), job.name),
+        direct_(files_, clock_, folders.spool.get(), job.name,
+                job.lock_by_link ? files::LockCreation::link : files::LockCreation::exclusive_open),
         by_monitor_(job.monitor) {
     settings_.locks = lock_kinds(job.mail_locks);
     settings_.open_timeout_ms = static_cast<std::uint32_t>(job.lock_timeout_s * 1000);
@@ -184,6 +187,7 @@ int Worker::update() {
   base::UniqueFd session_lock;
   auto request = read_request(session_lock);
   if (!request) return fail(request.error());
+  request->committed = [&] { (void)job_.session.send(ipc::UpdateCommitted{}); };
   auto updated = spool::update_maildrop(context(), paths_, settings_, *request);
   // The session gives its own copy up before it answers the client; ours must not outlive it.
   session_lock.reset();
@@ -205,6 +209,8 @@ int Worker::recover() {
 }  // namespace
 
 int run_maildrop(Job job) {
+  // Sent when another program waits for our lease; it can wait.
+  (void)::signal(SIGIO, SIG_IGN);
   ipc::log_to(job.monitor);
   auto folders = give_up_rights(job);
   if (!folders) {

@@ -20,6 +20,7 @@ struct MailOwner {
   gid_t gid = 0;
   std::string spool_dir;
   std::string state_folder;
+  bool lock_by_link = false;  ///< option no-atomic-open
 };
 
 /// Exit code of the maildrop role after an update that failed: its journal may stand, so a recovery follows at once.

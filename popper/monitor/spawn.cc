@@ -127,6 +127,7 @@ base::Result<MailOwner> Monitor::find_owner(std::string_view user) {
   MailOwner owner;
   owner.name = user;
   owner.spool_dir = settings_.text(Opt::spool_dir);
+  owner.lock_by_link = settings_.boolean(Opt::no_atomic_open);
   const auto& state = settings_.text(Opt::state_dir);
   const auto& mail_user = environment_.mail_user;
   auto account = mail_user ? base::Result<priv::Account>{*mail_user} : priv::find_account(owner.name);

@@ -113,8 +113,9 @@ void check_mail_locks(const Settings& settings, std::vector<Problem>& problems) 
   std::string_view rest = settings.text(Opt::mail_locks);
   while (!rest.empty()) {
     const auto word = rest.substr(0, rest.find(' '));
-    if (!word.empty() && word != "dotlock" && word != "fcntl" && word != "flock" && word != "none") {
-      problems.push_back({fmt::format("{}: \"{}\": want dotlock, fcntl, flock or none", named(settings, Opt::mail_locks), word)});
+    if (!word.empty() && word != "dotlock" && word != "fcntl" && word != "flock" && word != "lease" &&
+        word != "none") {
+      problems.push_back({fmt::format("{}: \"{}\": want dotlock, fcntl, flock, lease or none", named(settings, Opt::mail_locks), word)});
     }
     rest.remove_prefix(std::min(rest.size(), word.size() + 1));
   }

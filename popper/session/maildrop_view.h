@@ -43,6 +43,9 @@ class MaildropView {
   /// are those that were scanned. Returns octets read, 0 at the end of the content. Errors: changed, io.
   base::Result<std::size_t> read(const listing::Message& message, std::uint64_t offset, std::span<char> out);
 
+  /// Before an update: as long as anybody reads the spool, the maildrop process gets no lease on it.
+  void stop_reading() { spool_.reset(); }
+
   [[nodiscard]] int session_lock() const { return session_lock_.get(); }
   [[nodiscard]] const digest::Digest16& records_hash() const { return reader_.header().records_hash; }
   [[nodiscard]] const std::vector<std::uint8_t>& deleted_bits() const { return deleted_; }

@@ -11,6 +11,9 @@ namespace qpop::session {
 namespace {
 // The maildrop process gives up long before; a death closes its channel at once.
 constexpr int kUpdateMs = 900'000;
+// How long an answer waits for the end of an update that is committed: then a client that connects again at once finds the
+// maildrop free. Moving gigabytes takes longer than clients wait.
+constexpr int kFinishMs = 2'000;
 }  // namespace
 
 void Dialogue::on_quit() {
@@ -43,6 +46,7 @@ void Dialogue::update() {
   ipc::UpdateChannel given;
   if (frame && frame->read(given) && frame->descriptors.size() == 1) {
     const ipc::Channel maildrop{std::move(frame->descriptors[0])};
+    maildrop_->stop_reading();
     if (send_update(maildrop)) return conclude_update(maildrop);
   }
   err("[SYS/TEMP] The update could not be started; no message was removed");
@@ -68,13 +72,17 @@ bool Dialogue::send_update(const ipc::Channel& maildrop) {
 
 void Dialogue::conclude_update(const ipc::Channel& maildrop) {
   auto frame = maildrop.receive(kUpdateMs);
+  ipc::UpdateCommitted committed;
   ipc::UpdateDone done;
   ipc::MaildropFailed failed;
+  const bool is_committed = frame && frame->read(committed);
+  if (is_committed) frame = maildrop.receive(kFinishMs);
   const auto report = make_report();
   // The lock goes before the answer, so that a client that reconnects at once does not find its own last session.
-  (void)maildrop.receive(kUpdateMs);
+  if (frame) (void)maildrop.receive(kFinishMs);
   maildrop_.reset();
-  if (frame && frame->read(done)) {
+  // Neither finished nor failed: it goes on, or died and is recovered; the messages are gone either way.
+  if (is_committed ? !frame || frame->read(done) : frame && frame->read(done)) {
     (void)monitor_.send(report, {}, false);
     return sign_off();
   }

@@ -167,7 +167,7 @@ def faults(site):
     attempt(3, "spool-dir", "/nonexistent", "No such file", **{"spool-dir": "/nonexistent"})
     attempt(3, "auth-db", "popauth -init", **{"auth-db": os.path.join(site.root, "missing")})
     attempt(3, "state-dir", "/proc/none", **{"state-dir": "/proc/none"})
-    attempt(3, "mail-locks", "want dotlock, fcntl, flock or none", **{"mail-locks": "lockf"})
+    attempt(3, "mail-locks", "want dotlock, fcntl, flock, lease or none", **{"mail-locks": "lockf"})
     attempt(3, "listen", "not a numeric address", listen="mail.example.org:110")
     attempt(3, "listen", "the port must be a number", listen="127.0.0.1:pop")
     os.chmod(site.database, 0o644)
