@@ -53,9 +53,7 @@ monitor::Roles bind_roles() {
     job.spool_dir = task.owner.spool_dir;
     job.state_folder = task.owner.state_folder;
     job.mail_locks = task.mail_locks;
-    job.lock_by_link = task.owner.lock_by_link;
     job.lock_timeout_s = task.lock_timeout_s;
-    job.dotlock_by_monitor = task.dotlock_by_monitor;
     job.monitor = std::move(task.monitor);
     job.session = std::move(task.session);
     return maildrop::run_maildrop(std::move(job));

@@ -34,7 +34,7 @@ Result<bool> DirectDotlock::create_by_link() {
   const std::string other = fmt::format(".{}.{}.{}", name_, ::getpid(), clock_.realtime_ns());
   auto fd = again([&] { return fs_.open_at(folder_, other, O_WRONLY | O_CREAT | O_EXCL, 0600); });
   if (!fd) return fd.error().at("make the lock file", other);
-  static_cast<void>(write_all(fs_, fd->get(), fmt::format("{}\n", ::getpid()), 0));
+  static_cast<void>(write_all(fs_, fd->get(), content(), 0));
   auto linked = again([&] { return fs_.link_at(folder_, other, name_); });
   // An answer of the server may be lost: two links mean that ours was made, whatever link(2) said.
   auto status = again([&] { return fs_.status(fd->get()); });
@@ -64,7 +64,7 @@ Result<bool> DirectDotlock::create() {
   auto status = again([&] { return fs_.status(fd->get()); });
   // The name alone is the lock; without its content it can only not be judged stale by pid. So a full disk is no reason
   // to fail.
-  if (status) static_cast<void>(write_all(fs_, fd->get(), fmt::format("{}\n", ::getpid()), 0));
+  if (status) static_cast<void>(write_all(fs_, fd->get(), content(), 0));
   if (!status) {
     static_cast<void>(remove_if_present(fs_, folder_, name_));
     return status.error().at("make the lock file", name_);
@@ -81,29 +81,50 @@ Result<bool> DirectDotlock::remove_stale() {
     return before.error().at("look at the lock file", name_);
   }
   const auto newest = std::max(before->identity.mtime_ns, before->identity.ctime_ns);
-  if (!S_ISREG(before->mode) || clock_.realtime_ns() - newest < kStaleAgeMs * 1'000'000) return false;
-  auto gone = owner_is_gone();
-  if (!gone || !*gone) return gone;
+  if (!S_ISREG(before->mode)) return false;
+  auto owner = look_for_owner();
+  if (!owner) return owner.error();
+  const bool old = clock_.realtime_ns() - newest >= kStaleAgeMs * 1'000'000;
+  if (*owner == Owner::alive || (*owner == Owner::maybe_gone && !old)) return false;
   auto now = again([&] { return fs_.status_at(folder_, name_); });
   if (!now || now->identity != before->identity) return false;
   auto removed = remove_if_present(fs_, folder_, name_);
   return removed.has_value();  // a lock that may not be removed (sticky folder) is a lock that is held
 }
 
-/// What the file says: "pid", "pid@host", or nothing that names a process; then only its age speaks.
-Result<bool> DirectDotlock::owner_is_gone() {
+std::string DirectDotlock::content() {
+  const auto boot = fs_.boot_name();
+  if (boot.empty()) return fmt::format("{}\n", ::getpid());
+  return fmt::format("{}\npopper {} {}\n", ::getpid(), fs_.host_name(), boot);
+}
+
+/// What the file says: "PID", "PID@host", "PID:host", or nothing that names a process; then only its age speaks.
+Result<DirectDotlock::Owner> DirectDotlock::look_for_owner() {
   auto fd = again([&] { return fs_.open_at(folder_, name_, O_RDONLY | O_NONBLOCK, 0); });
-  if (!fd) return false;
-  std::array<char, 300> buffer{};
+  if (!fd) return Owner::alive;
+  std::array<char, 600> buffer{};
   auto got = read_up_to(fs_, fd->get(), buffer, 0);
   if (!got) return got.error().at("read the lock file", name_);
-  const auto text =
-      base::trim(std::string_view{buffer.data(), std::min(*got, std::string_view{buffer.data(), *got}.find('\n'))});
-  const auto at = text.find('@');
-  if (at != std::string_view::npos && text.substr(at + 1) != fs_.host_name()) return false;
+  const std::string_view all{buffer.data(), *got};
+  const auto first_end = std::min(all.size(), all.find('\n'));
+  const auto text = base::trim(all.substr(0, first_end));
+  const auto at = text.find_first_of("@:");
+  if (at != std::string_view::npos && text.substr(at + 1) != fs_.host_name()) return Owner::alive;
   const auto pid = base::parse_decimal(text.substr(0, at));
-  // Our own number in a file that nobody has touched for so long: an earlier process had it, as process 1 of a container has.
-  return !pid || *pid == 0 || *pid == static_cast<std::uint64_t>(::getpid()) || !fs_.process_exists(static_cast<std::int64_t>(*pid));
+  const bool exists = pid && *pid != 0 && fs_.process_exists(static_cast<std::int64_t>(*pid));
+  // Our own lines end with a line end; without it the file may have been cut.
+  const auto second = all.substr(std::min(all.size(), first_end + 1));
+  const auto boot = fs_.boot_name();
+  const std::string of_this_host = fmt::format("popper {} ", fs_.host_name());
+  if (pid && !boot.empty() && second.starts_with(of_this_host) && second.ends_with('\n')) {
+    const auto theirs = second.substr(of_this_host.size(), second.size() - of_this_host.size() - 1);
+    if (theirs == boot && !exists) return Owner::gone;
+    if (theirs.substr(0, theirs.find(' ')) != boot.substr(0, boot.find(' '))) return Owner::gone;
+  }
+  // Our own number in a file that nobody has touched for so long: an earlier process had it, as process 1 of a container
+  // has.
+  const bool ours = pid && *pid == static_cast<std::uint64_t>(::getpid());
+  return exists && !ours ? Owner::alive : Owner::maybe_gone;
 }
 
 Status DirectDotlock::touch() {

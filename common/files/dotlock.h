@@ -35,10 +35,13 @@ enum class LockCreation : std::uint8_t {
   link,            ///< under another name, then link(2): for NFS servers whose O_EXCL is not atomic
 };
 
-/// Makes the file itself: mode 0600, "pid\n" inside.
+/// Makes the file itself: mode 0600. Inside "PID\n", which other programs read too, and "popper HOST BOOT SPACE\n".
 ///
-/// A foreign lock is broken only when it is older than kStaleAge, the process named in it does not exist on this host,
-/// and the caller holds the kernel locks; so two of us never break one lock at the same time.
+/// A lock of somebody else is broken only when the caller holds the kernel locks (so two of us never break one lock at
+/// the same time), and
+/// - it names a popper of this host whose process is certainly gone: the host was started since, or the process number,
+///   from the same space, is free; or
+/// - it is older than kStaleAgeMs and the process named in it does not exist on this host.
 class DirectDotlock final : public Dotlock {
  public:
   static constexpr std::int64_t kStaleAgeMs = 600'000;
@@ -56,7 +59,9 @@ class DirectDotlock final : public Dotlock {
   base::Result<bool> create();
   base::Result<bool> create_by_link();
   base::Result<bool> remove_stale();
-  base::Result<bool> owner_is_gone();
+  enum class Owner : std::uint8_t { gone, maybe_gone, alive };
+  base::Result<Owner> look_for_owner();
+  [[nodiscard]] std::string content();
 
   FileSystem& fs_;
   base::Clock& clock_;

@@ -3,6 +3,7 @@
 #include "common/files/file_system.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -191,6 +192,16 @@ void SystemFileSystem::sleep_ms(std::uint32_t duration) {
 
 bool SystemFileSystem::process_exists(std::int64_t pid) {
   return pid > 0 && (::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM);
+}
+
+std::string SystemFileSystem::boot_name() {
+  std::array<char, 64> boot{};
+  const base::UniqueFd fd{::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)};
+  const auto got = fd.valid() ? ::read(fd.get(), boot.data(), boot.size()) : -1;
+  struct stat space {};
+  if (got <= 0 || ::stat("/proc/self/ns/pid", &space) != 0) return {};
+  const std::string_view text{boot.data(), static_cast<std::size_t>(got)};
+  return fmt::format("{} {}", text.substr(0, text.find('\n')), space.st_ino);
 }
 
 std::string SystemFileSystem::host_name() {

@@ -75,6 +75,8 @@ class FileSystem {
   virtual void sleep_ms(std::uint32_t duration) = 0;
   virtual bool process_exists(std::int64_t pid) = 0;
   virtual std::string host_name() = 0;
+  /// Names this run of the host, and the space that our process numbers belong to: "BOOT SPACE". Empty when unknown.
+  virtual std::string boot_name() = 0;
 };
 
 /// The kernel.
@@ -106,6 +108,7 @@ class SystemFileSystem : public FileSystem {
   void sleep_ms(std::uint32_t duration) override;
   bool process_exists(std::int64_t pid) override;
   std::string host_name() override;
+  std::string boot_name() override;
 };
 
 }  // namespace qpop::files

@@ -113,8 +113,13 @@ Result<bool> MailLock::try_all(Warnings& warnings) {
   }
   touched_ms_ = context_.clock.monotonic_ms();
   if (*dotlock) return true;
-  if (!record_ && !flock_) return false;
-  return try_dotlock(true, warnings);
+  if (record_ || flock_) return try_dotlock(true, warnings);
+  // Lock files alone are asked for; to break a stale one a kernel lock is taken all the same.
+  auto guarded = again([&] { return context_.fs.try_flock(fd_.get()); });
+  if (!guarded || !*guarded) return false;
+  auto broken = try_dotlock(true, warnings);
+  static_cast<void>(context_.fs.unlock_flock(fd_.get()));
+  return broken;
 }
 
 /// True too when lock files are switched off or cannot be made here.

@@ -106,9 +106,7 @@ class Worker {
   Worker(Job& job, Folders& folders)
       : job_(job),
         paths_{folders.spool.get(), job.name, folders.state.get(), job.uid},
-        direct_(files_, clock_, folders.spool.get(), job.name,
-                job.lock_by_link ? files::LockCreation::link : files::LockCreation::exclusive_open),
-        by_monitor_(job.monitor) {
+        dotlock_(job.monitor) {
     settings_.locks = lock_kinds(job.mail_locks);
     settings_.open_timeout_ms = static_cast<std::uint32_t>(job.lock_timeout_s * 1000);
     settings_.update_timeout_ms = static_cast<std::uint32_t>(kUpdatePatience * job.lock_timeout_s * 1000);
@@ -118,10 +116,7 @@ class Worker {
   int recover();
 
  private:
-  [[nodiscard]] spool::Context context() {
-    files::Dotlock& dotlock = job_.dotlock_by_monitor ? static_cast<files::Dotlock&>(by_monitor_) : direct_;
-    return {files_, clock_, dotlock};
-  }
+  [[nodiscard]] spool::Context context() { return {files_, clock_, dotlock_}; }
   int fail(const Error& error);
   void log_warnings(const std::vector<std::string>& warnings) const {
     for (const auto& text : warnings) log::warning("maildrop of {}: {}", job_.name, text);
@@ -134,8 +129,7 @@ class Worker {
   base::SystemClock clock_;
   spool::MaildropPaths paths_;
   spool::MaildropSettings settings_;
-  files::DirectDotlock direct_;
-  MonitorDotlock by_monitor_;
+  MonitorDotlock dotlock_;
 };
 
 int Worker::fail(const Error& error) {

@@ -23,9 +23,7 @@ struct Job {
   std::string spool_dir;
   std::string state_folder;
   std::string mail_locks;
-  bool lock_by_link = false;
   std::int64_t lock_timeout_s = 30;
-  bool dotlock_by_monitor = false;
   ipc::Channel monitor;
   ipc::Channel session;
 };

@@ -163,7 +163,7 @@ void Monitor::on_maildrop_message(pid_t pid) {
   if (frame && frame->type < kRequestTypes) {
     const unsigned count = ++job.requests.at(frame->type);
     if (frame->type == static_cast<std::uint16_t>(MessageType::log_line)) return on_log_line(*frame, pid, count);
-    if (frame->read(request) && environment_.root) return on_dotlock(job, request);
+    if (frame->read(request)) return on_dotlock(job, request);
   }
   if (!frame && is_done(frame.error())) return;
   unwatch(job.channel.fd());

@@ -34,7 +34,6 @@ struct MaildropTask {
   MailOwner owner;
   std::string mail_locks;
   std::int64_t lock_timeout_s = 30;
-  bool dotlock_by_monitor = false;
   ipc::Channel monitor;
   ipc::Channel session;  ///< invalid for recover
 };

@@ -158,7 +158,6 @@ bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSess
   task.owner = owner;
   task.mail_locks = settings_.text(Opt::mail_locks);
   task.lock_timeout_s = settings_.number(Opt::mail_lock_timeout);
-  task.dotlock_by_monitor = environment_.root;
   task.monitor = std::move(to_monitor->second);
   if (session != nullptr) task.session = std::move(to_session->second);
   const pid_t pid = fork_role("popper-maildrop", [&] { return roles_.maildrop(std::move(task)); });

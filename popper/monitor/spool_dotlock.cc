@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The dotlock of a spool, made by the monitor.
-// Runs as: root, with the effective ids of the mail's owner while it touches the spool folder.
+// Runs as: root, with the effective ids of the mail's owner while it touches the spool folder; or the user who started the
+// server.
 #include "popper/monitor/spool_dotlock.h"
 
 #include <fcntl.h>
@@ -19,23 +20,27 @@ namespace qpop::monitor {
 
 namespace {
 
-/// Effective ids of the user and the folder's group, as long as it lives.
+/// Effective ids of the user and the folder's group, as long as it lives. Not started by root, we are the user already.
 class AsUser {
  public:
-  AsUser(uid_t uid, gid_t folder_group) {
+  AsUser(uid_t uid, gid_t folder_group) : is_root_(::geteuid() == 0) {
+    if (!is_root_) return;
     switched_ = ::setegid(folder_group) == 0 && ::seteuid(uid) == 0;
     if (!switched_) restore();
   }
   AsUser(const AsUser&) = delete;
   AsUser& operator=(const AsUser&) = delete;
-  ~AsUser() { restore(); }
-  [[nodiscard]] bool switched() const { return switched_; }
+  ~AsUser() {
+    if (is_root_) restore();
+  }
+  [[nodiscard]] bool is_user() const { return switched_ || !is_root_; }
 
  private:
   static void restore() {
     // Without its own rights the monitor cannot go on in any sensible way.
     if (::seteuid(0) != 0 || ::setegid(0) != 0) std::abort();
   }
+  bool is_root_;
   bool switched_ = false;
 };
 
@@ -74,7 +79,7 @@ SpoolDotlock::~SpoolDotlock() {
 ipc::DotlockReply SpoolDotlock::apply(const ipc::DotlockRequest& request) {
   if (!state_->folder.valid()) return {ipc::DotlockResult::failed, ENOENT};
   const AsUser as{state_->uid, state_->group};
-  if (!as.switched()) return {ipc::DotlockResult::failed, EPERM};
+  if (!as.is_user()) return {ipc::DotlockResult::failed, EPERM};
   if (request.op == ipc::DotlockOp::lock) {
     const auto locked = state_->lock.try_lock(request.kernel_locks_held != 0);
     if (!locked) return reply_of(locked.error());

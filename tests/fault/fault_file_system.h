@@ -162,6 +162,8 @@ class FaultFileSystem : public spool::SystemFileSystem {
   void sleep_ms(std::uint32_t duration) override { clock_.advance_ms(duration); }
   bool process_exists(std::int64_t pid) override { return processes_exist_ && SystemFileSystem::process_exists(pid); }
   std::string host_name() override { return "testhost"; }
+  std::string boot_name() override { return boot + " 4026531836"; }
+  std::string boot = "first-boot";
 
  private:
   /// The error of this call, if it is to fail.

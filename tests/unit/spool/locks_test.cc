@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(others_see_our_locks) {
   {
     const auto lock = MailLock::acquire(process.context(), drop.paths(), {}, 0, warnings);
     BOOST_REQUIRE(lock.has_value());
-    BOOST_TEST(MaildropFixture::read_file(drop.lock_path()) == fmt::format("{}\n", ::getpid()));
+    BOOST_TEST(MaildropFixture::read_file(drop.lock_path()).starts_with(fmt::format("{}\npopper ", ::getpid())));
     const auto path = drop.spool_path();
     Holder fcntl_refused{[&] { return !lock_with_fcntl(path); }, 0};
     Holder flock_refused{[&] { return !lock_with_flock(path); }, 0};
@@ -177,11 +177,25 @@ BOOST_AUTO_TEST_CASE(a_lock_file_is_broken_only_when_old_and_its_process_gone_an
     bool old, kernel_locks, gone, want;
   };
   const std::string self = fmt::format("{}\n", ::getpid());
+  const auto of_popper = [](pid_t pid, const std::string& host, const std::string& boot) {
+    return fmt::format("{}\npopper {} {}\n", pid, host, boot);
+  };
+  const std::string here = "first-boot 4026531836";
   for (const auto& c :
        {Case{self, true, true, true, true}, Case{self, false, true, true, false}, Case{self, true, false, true, false},
         Case{fmt::format("{}\n", ::getppid()), true, true, false, false}, Case{self, true, true, false, true}, Case{"", true, true, true, true}, Case{"0", true, true, false, true},
         Case{"999@testhost\n", true, true, true, true}, Case{"999@elsewhere\n", true, true, true, false},
-        Case{"who knows\n", true, true, true, true}}) {
+        Case{"999:testhost\n", true, true, true, true}, Case{"999:elsewhere\n", true, true, true, false},
+        Case{"who knows\n", true, true, true, true},
+        // Of a popper: at once, when it is certainly gone.
+        Case{of_popper(999, "testhost", here), false, true, true, true},
+        Case{of_popper(999, "testhost", here), false, false, true, false},
+        Case{of_popper(::getppid(), "testhost", here), true, true, false, false},
+        Case{of_popper(::getpid(), "testhost", here), false, true, false, false},
+        Case{of_popper(::getppid(), "testhost", "boot-before 4026531836"), false, true, false, true},
+        Case{of_popper(999, "elsewhere", here), false, true, true, false},
+        Case{of_popper(999, "testhost", "first-boot 4"), false, true, true, false},
+        Case{of_popper(999, "testhost", "boot-before 4026531836").substr(0, 30), false, true, true, false}}) {
     MaildropFixture drop;
     MaildropFixture::write_file(drop.lock_path(), c.content);
     Process process{drop};
@@ -190,10 +204,28 @@ BOOST_AUTO_TEST_CASE(a_lock_file_is_broken_only_when_old_and_its_process_gone_an
     const auto got = process.context().dotlock.try_lock(c.kernel_locks);
     BOOST_REQUIRE(got.has_value());
     BOOST_TEST(*got == c.want, "content '" << c.content << "'");
-    BOOST_TEST((MaildropFixture::read_file(drop.lock_path()) == self) == (c.want || c.content == self));
+    BOOST_TEST((MaildropFixture::read_file(drop.lock_path()) == c.content) == !c.want);
     BOOST_TEST(process.context().dotlock.unlock().has_value());
     BOOST_TEST(std::filesystem::exists(drop.lock_path()) == !c.want);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_stale_lock_file_is_broken_where_lock_files_are_the_only_locks) {
+  MaildropFixture drop;
+  drop.write_spool(mbox_message(1));
+  MaildropFixture::write_file(drop.lock_path(), "999\n");
+  Process process{drop};
+  process.be_later();
+  Warnings warnings;
+  constexpr MailLockKinds kDotlockOnly{.dotlock = true, .fcntl = false, .flock = false};
+  const auto path = drop.spool_path();
+  {
+    Holder somebody_else_breaks_it{[&] { return lock_with_flock(path); }, 0};
+    BOOST_TEST(!MailLock::acquire(process.context(), drop.paths(), kDotlockOnly, 0, warnings));
+  }
+  const auto locked = MailLock::acquire(process.context(), drop.paths(), kDotlockOnly, 0, warnings);
+  BOOST_TEST(locked.has_value());
+  Holder flock_is_free{[&] { return lock_with_flock(path); }, 0};
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_lock_file_is_never_removed) {
