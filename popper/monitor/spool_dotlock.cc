@@ -4,9 +4,11 @@
 #include "popper/monitor/spool_dotlock.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 
@@ -84,6 +86,18 @@ ipc::DotlockReply SpoolDotlock::apply(const ipc::DotlockRequest& request) {
   if (!done) return reply_of(done.error());
   if (request.op == ipc::DotlockOp::unlock) state_->held = false;
   return {ipc::DotlockResult::done, 0};
+}
+
+void remove_dotlock_of(const MailOwner& owner, pid_t pid) {
+  const base::UniqueFd folder{::open(owner.spool_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  const std::string name = owner.name + ".lock";
+  const base::UniqueFd file{::openat(folder.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != ::geteuid()) return;
+  std::array<char, 32> text{};
+  const ssize_t got = ::pread(file.get(), text.data(), text.size(), 0);
+  if (got <= 0 || std::string_view{text.data(), static_cast<std::size_t>(got)} != fmt::format("{}\n", pid)) return;
+  if (::unlinkat(folder.get(), name.c_str(), 0) == 0) log::info("maildrop of {}: removed the lock file of process {}, which was killed", owner.name, pid);
 }
 
 }  // namespace qpop::monitor

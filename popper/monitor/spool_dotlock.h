@@ -27,4 +27,8 @@ class SpoolDotlock {
   std::unique_ptr<State> state_;
 };
 
+/// Removes the lock file that a maildrop process of ours made itself and died over; only when it says so. It would keep everybody from the
+/// spool until it is old enough to be broken. Not for root: there the monitor makes the lock, and has it still.
+void remove_dotlock_of(const MailOwner& owner, pid_t pid);
+
 }  // namespace qpop::monitor
