@@ -20,6 +20,7 @@
 #include "common/config/command_line.h"
 #include "common/config/generate.h"
 #include "common/log/log.h"
+#include "common/spool/context.h"
 #include "popper/authenticator/authenticator.h"
 #include "popper/maildrop/maildrop.h"
 #include "popper/monitor/monitor.h"
@@ -33,9 +34,12 @@ using namespace qpop;
 using config::Opt;
 
 /// Exit codes; they stand in popper(8).
-enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4 };
+enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4, kNotRecovered = 5 };
 
 static_assert(monitor::kUpdateFailed == maildrop::kUpdateFailed);
+static_assert(monitor::kNotRecovered == kNotRecovered);
+static_assert(std::string_view{monitor::kJournalName} == spool::kJournalName);
+static_assert(std::string_view{monitor::kJournalTemporaryName} == spool::kJournalTemporaryName);
 
 monitor::Roles bind_roles() {
   monitor::Roles roles;
@@ -182,6 +186,7 @@ class Program {
 
  private:
   int check();
+  int recover();
   int serve_one(Start start);
   int serve(Start start);
   std::optional<config::Settings> reload();
@@ -202,6 +207,7 @@ int Program::run() {
     return kOk;
   }
   if (line_.action == config::Action::check || line_.action == config::Action::print_config) return check();
+  if (line_.action == config::Action::recover) return recover();
   Start start = find_start(line_);
   return start.one_client ? serve_one(std::move(start)) : serve(std::move(start));
 }
@@ -220,6 +226,19 @@ int Program::check() {
   sound = report(problems);
   if (sound) fmt::print("configuration is sound\n");
   return sound ? kOk : kEnvironment;
+}
+
+int Program::recover() {
+  // Until the folders are known to be right, the administrator is at the terminal.
+  open_log(line_.settings, ident_, true);
+  if (!report(line_.problems)) return code_of(line_.problems);
+  std::vector<config::Problem> problems;
+  const auto environment = monitor::look_up_environment(line_.settings, problems, monitor::Purpose::recover);
+  monitor::check_environment(line_.settings, environment, problems, monitor::Purpose::recover);
+  if (!report(problems)) return kEnvironment;
+  open_log(line_.settings, ident_, line_.foreground || line_.settings.text(Opt::log_target) == "stderr");
+  monitor::Monitor monitor{line_.settings, environment, bind_roles(), [] { return std::nullopt; }};
+  return monitor.recover(line_.recover_user);
 }
 
 int Program::serve_one(Start start) {

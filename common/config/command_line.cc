@@ -19,6 +19,7 @@ po::options_description describe() {
   po::options_description described;
   auto add = described.add_options();
   add("help,h", "")("version,v", "")("check", "")("print-config", "")("foreground", "");
+  add("recover", po::value<std::string>()->implicit_value("all"), "");
   for (const Option& row : kOptions) {
     if (row.id == Opt::listen) continue;
     const std::string name = row.letter == 0 ? std::string{row.name} : fmt::format("{},{}", row.name, row.letter);
@@ -58,6 +59,11 @@ bool is_switch(char letter) {
 std::vector<std::string> protect_switches(const std::vector<std::string>& arguments) {
   std::vector<std::string> out;
   for (auto argument : arguments) {
+    // The user's name behind it would be taken for an address.
+    if (!out.empty() && out.back() == "--recover" && !argument.starts_with('-')) {
+      out.back() += "=" + argument;
+      continue;
+    }
     // -sS and -sf FILE: letters without value in front of the last one.
     while (argument.size() > 2 && argument[0] == '-' && is_switch(argument[1])) {
       out.push_back(fmt::format("--{}=true", option_of(argument[1])->name));
@@ -84,6 +90,9 @@ class Evaluator {
     const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
     const auto parsed = po::command_line_parser(protect_switches(arguments)).options(described).positional(positional).style(style).run();
     for (const auto& given : parsed.options) apply(given);
+    if (result.action == Action::recover && result.has_addresses) {
+      result.problems.push_back({"command line: --recover takes one user, or none for all, and no address", false});
+    }
   }
   CommandLine result;
 
@@ -94,6 +103,7 @@ class Evaluator {
     if (given.string_key == "check") result.action = Action::check;
     if (given.string_key == "print-config") result.action = Action::print_config;
     if (given.string_key == "foreground") result.foreground = true;
+    if (given.string_key == "recover") take_recover(given.value.empty() ? "all" : given.value.front());
     const Option* row = find_option(given.string_key);
     if (row == nullptr) return;
     const std::string value = given.value.empty() ? "true" : given.value.front();
@@ -105,6 +115,15 @@ class Evaluator {
     } else if (row->obsolete) {
       result.problems.push_back({fmt::format("{}: {} is obsolete and does nothing. {}", place, row->name, row->manual), true});
     }
+  }
+  void take_recover(const std::string& user) {
+    if (result.action == Action::recover) {
+      result.problems.push_back({"command line: --recover: one user, or all of them", false});
+    } else if (user.empty()) {
+      result.problems.push_back({"command line: --recover: the user's name is empty", false});
+    }
+    result.action = Action::recover;
+    result.recover_user = user == "all" ? "" : user;
   }
   void add_problems(std::vector<Problem> more) {
     for (auto& problem : more) result.problems.push_back(std::move(problem));

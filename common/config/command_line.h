@@ -9,11 +9,12 @@
 
 namespace qpop::config {
 
-enum class Action : std::uint8_t { serve, help, version, check, print_config };
+enum class Action : std::uint8_t { serve, help, version, check, print_config, recover };
 
 struct CommandLine {
   Action action = Action::serve;
   bool foreground = false;
+  std::string recover_user;  ///< empty: all
   bool has_addresses = false;  ///< a listen address stood on the command line itself
   std::vector<Problem> problems;
   Settings settings;

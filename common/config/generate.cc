@@ -80,6 +80,7 @@ std::string help_text() {
       "  -f, --config-file FILE           read a configuration file at this point of the command line\n"
       "      --check                      check the configuration and what it names, then exit\n"
       "      --print-config               print every option, its value and where it came from, then exit\n"
+      "      --recover [USER|all]         complete interrupted updates of maildrops, then exit; at boot, before mail is delivered\n"
       "      --foreground                 stay in the foreground and log to standard error as well\n"
       "  -h, --help                       this text\n"
       "  -v, --version                    the version\n\n"

@@ -8,7 +8,7 @@
 //   authenticator -> monitor  LogLine, LoginAccepted, LoginFailed
 //   authenticator -> session  SessionGreeting, VerifyResult
 //   session -> authenticator  VerifyPassword, VerifyApop
-//   maildrop -> monitor       LogLine, DotlockRequest
+//   maildrop -> monitor       LogLine, DotlockRequest, MaildropRecovered
 //   monitor -> maildrop       DotlockReply
 //   maildrop -> session       MaildropOpened (session lock, listing, spool), MaildropFailed, UpdateDone
 //   session -> maildrop       UpdateBegin (session lock), UpdatePart
@@ -48,6 +48,7 @@ enum class MessageType : std::uint16_t {
   update_done,
   update_begin,
   update_part,
+  maildrop_recovered,
 };
 
 /// 128 random bits made by the monitor: a session proves who it is by holding the channel, never by this number.
@@ -173,6 +174,22 @@ struct DotlockReply {
 struct MaildropOpened {
   static constexpr auto kType = MessageType::maildrop_opened;
   std::uint32_t has_spool = 0;  ///< 0: no mail; then only the session lock and the listing come along
+};
+
+/// What a recovery came to. A struct of its own and not the library's enum: the monitor does not know that library.
+enum class RecoveryOutcome : std::uint32_t {
+  nothing,    ///< no committed update was found
+  redone,     ///< the update was carried out
+  finished,   ///< the update had been carried out; its journal was removed
+  salvaged,   ///< the spool was rewritten by another program; missing messages were appended
+  set_aside,  ///< the journal was damaged; it is kept
+  failed,
+};
+
+struct MaildropRecovered {
+  static constexpr auto kType = MessageType::maildrop_recovered;
+  RecoveryOutcome outcome = RecoveryOutcome::failed;
+  FixedText<600> text;  ///< for the report: what was found, or why it failed
 };
 
 enum class MaildropFailure : std::uint32_t { in_use, temporary, permanent, unreadable, changed, no_space };

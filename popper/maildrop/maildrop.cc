@@ -100,6 +100,22 @@ ipc::MaildropFailure classify(const Error& error, Work work) {
   return ipc::MaildropFailure::temporary;
 }
 
+ipc::RecoveryOutcome outcome_of(spool::Recovery recovery) {
+  switch (recovery) {
+    case spool::Recovery::nothing:
+      return ipc::RecoveryOutcome::nothing;
+    case spool::Recovery::redone:
+      return ipc::RecoveryOutcome::redone;
+    case spool::Recovery::finished:
+      return ipc::RecoveryOutcome::finished;
+    case spool::Recovery::salvaged:
+      return ipc::RecoveryOutcome::salvaged;
+    case spool::Recovery::set_aside:
+      return ipc::RecoveryOutcome::set_aside;
+  }
+  return ipc::RecoveryOutcome::failed;
+}
+
 /// One job with everything it needs; each function answers the session itself.
 class Worker {
  public:
@@ -118,9 +134,7 @@ class Worker {
  private:
   [[nodiscard]] spool::Context context() { return {files_, clock_, dotlock_}; }
   int fail(const Error& error);
-  void log_warnings(const std::vector<std::string>& warnings) const {
-    for (const auto& text : warnings) log::warning("maildrop of {}: {}", job_.name, text);
-  }
+  std::string log_recovery(spool::Recovery recovery, const std::vector<std::string>& warnings) const;
   [[nodiscard]] std::string spool_path() const { return job_.spool_dir + "/" + job_.name; }
   base::Result<spool::UpdateRequest> read_request(base::UniqueFd& session_lock);
 
@@ -141,10 +155,34 @@ int Worker::fail(const Error& error) {
   return job_.work == Work::update ? kUpdateFailed : 0;
 }
 
+/// What a recovery did, and whatever else works but needs attention. A journal that did not fit its spool is an error wherever it is met:
+/// somebody has to look at the mail. Returns the text of the warnings.
+std::string Worker::log_recovery(spool::Recovery recovery, const std::vector<std::string>& warnings) const {
+  const std::string text = fmt::format("{}", fmt::join(warnings, "; "));
+  switch (outcome_of(recovery)) {
+    case ipc::RecoveryOutcome::salvaged:
+    case ipc::RecoveryOutcome::set_aside:
+      log::error("maildrop of {}: an interrupted update of {} could not be completed: {} ({}); compare it with the spool, then remove it", job_.name,
+                 spool_path(), text, job_.state_folder);
+      return text;
+    case ipc::RecoveryOutcome::redone:
+      log::info("maildrop of {}: an interrupted update has been completed", job_.name);
+      break;
+    case ipc::RecoveryOutcome::finished:
+      log::info("maildrop of {}: an interrupted update was complete, its journal is removed", job_.name);
+      break;
+    case ipc::RecoveryOutcome::nothing:
+    case ipc::RecoveryOutcome::failed:
+      break;
+  }
+  for (const auto& warning : warnings) log::warning("maildrop of {}: {}", job_.name, warning);
+  return text;
+}
+
 int Worker::open() {
   auto opened = spool::open_maildrop(context(), paths_, settings_);
   if (!opened) return fail(opened.error());
-  log_warnings(opened->warnings);
+  log_recovery(opened->recovery, opened->warnings);
   ipc::MaildropOpened answer;
   answer.has_spool = opened->spool.valid() ? 1 : 0;
   std::vector<int> fds{opened->session_lock.get(), opened->listing.get()};
@@ -186,7 +224,7 @@ int Worker::update() {
   // The session gives its own copy up before it answers the client; ours must not outlive it.
   session_lock.reset();
   if (!updated) return fail(updated.error());
-  log_warnings(updated->warnings);
+  log_recovery(updated->recovery, updated->warnings);
   ipc::UpdateDone done;
   done.removed = updated->removed;
   (void)job_.session.send(done);
@@ -195,9 +233,15 @@ int Worker::update() {
 
 int Worker::recover() {
   auto recovered = spool::recover_maildrop(context(), paths_, settings_);
-  if (!recovered) return fail(recovered.error());
-  log_warnings(recovered->warnings);
-  return 0;
+  ipc::MaildropRecovered answer;
+  if (recovered) {
+    answer.outcome = outcome_of(recovered->outcome);
+    answer.text.set(log_recovery(recovered->outcome, recovered->warnings));
+  } else {
+    answer.text.set(recovered.error().message());
+  }
+  (void)job_.monitor.send(answer);
+  return recovered ? 0 : fail(recovered.error());
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/ipc/messages.h"
@@ -46,6 +47,8 @@ struct MaildropJob {
   MaildropWork work = MaildropWork::open;
   MailOwner owner;
   pid_t session = -1;
+  unsigned tries = 0;  ///< recoveries that died before this one
+  std::optional<ipc::MaildropRecovered> recovered;
   std::unique_ptr<SpoolDotlock> dotlock;  ///< once asked for
   std::array<unsigned, kRequestTypes> requests{};
   bool reaped = false;

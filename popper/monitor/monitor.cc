@@ -30,6 +30,7 @@ using config::Opt;
 constexpr std::int64_t kStopGraceMs = 10'000;   // for sessions; an update at work is waited for as long as it takes
 constexpr std::int64_t kUpdateGraceMs = 180'000;
 constexpr std::int64_t kLoginSlackMs = 240'000;  // delayed refusals and a slow write may come on top of login-timeout
+constexpr unsigned kMaxRecoveries = 3;  // of one maildrop in a row, when each of them is killed
 constexpr int kMaxDrain = 1000;  // messages of a process that has ended; a socket buffer holds fewer
 
 base::Result<base::UniqueFd> open_signals() {
@@ -58,7 +59,7 @@ Monitor::Monitor(config::Settings settings, Environment environment, Roles roles
 
 Monitor::~Monitor() = default;
 
-base::Status Monitor::prepare() {
+base::Status Monitor::prepare_loop() {
   raise_descriptor_limit();
   if (::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return base::Error::from_errno(errno, "signal");
   ::umask(077);
@@ -68,6 +69,11 @@ base::Status Monitor::prepare() {
   epoll_ = base::UniqueFd{::epoll_create1(EPOLL_CLOEXEC)};
   if (!epoll_.valid()) return base::Error::from_errno(errno, "epoll_create1");
   watch(signals_.get(), [this] { on_signal(); });
+  return {};
+}
+
+base::Status Monitor::prepare() {
+  if (auto ready = prepare_loop(); !ready) return ready;
   if (environment_.root) {
     empty_root_ = settings_.text(Opt::state_dir) + "/empty";
     if (::mkdir(empty_root_.c_str(), 0555) != 0 && errno != EEXIST) return base::Error::from_errno(errno, "mkdir").at("make folder", empty_root_);
@@ -121,6 +127,7 @@ void Monitor::unwatch(int fd) {
 
 bool Monitor::finished() const {
   const bool idle = sessions_.size() == spares_.size() && jobs_.empty();
+  if (recovery_ != nullptr) return idle && recovery_->waiting.empty();
   return (single_ || stopping_) && idle;
 }
 
@@ -139,9 +146,9 @@ int Monitor::loop() {
       (*handler)();
     }
     check_deadlines();
-    if (!single_ && !stopping_ && clock_.monotonic_ms() >= spares_again_ms_) refill_spares();
+    if (recovery_ == nullptr && !single_ && !stopping_ && clock_.monotonic_ms() >= spares_again_ms_) refill_spares();
   }
-  log::info("Server: {}", single_ ? "session served" : "stopped");
+  if (recovery_ == nullptr) log::info("Server: {}", single_ ? "session served" : "stopped");
   return 0;
 }
 
@@ -152,7 +159,7 @@ void Monitor::check_deadlines() {
     for (const auto& listener : listeners_) watch(listener.fd.get(), [this, fd = listener.fd.get()] { on_accept(fd); });
   }
   const bool has_authenticator = std::ranges::any_of(authenticators_, [](const auto& entry) { return !entry.second.retired; });
-  if (!has_authenticator && !stopping_ && now >= authenticator_again_ms_) spawn_authenticator();
+  if (!has_authenticator && recovery_ == nullptr && !stopping_ && now >= authenticator_again_ms_) spawn_authenticator();
   if (stopping_ && now >= stop_deadline_ms_) {
     std::vector<pid_t> late;
     for (const auto& [pid, session] : sessions_) {
@@ -209,11 +216,10 @@ void Monitor::on_child(pid_t pid, int status) {
     job->second.reaped = true;
     for (int i = 0; i < kMaxDrain && job->second.channel.valid(); ++i) on_maildrop_message(pid);
     if (killed) log::error("maildrop process {} of {} ended: {}", pid, job->second.owner.name, how);
-    const bool recover = job->second.work == MaildropWork::update && (killed || WEXITSTATUS(status) == kUpdateFailed);
-    const MailOwner owner = job->second.owner;
-    jobs_.erase(pid);  // and with it a dotlock it left behind
-    // Other programs must not meet a half moved spool for longer than can be helped.
-    if (recover) spawn_maildrop(MaildropWork::recover, owner, nullptr);
+    MaildropJob ended = std::move(job->second);
+    jobs_.erase(pid);
+    ended.dotlock.reset();  // it may have died with the dotlock held
+    on_job_end(ended, killed, WEXITSTATUS(status), how);
   } else if (const auto authenticator = authenticators_.find(pid); authenticator != authenticators_.end()) {
     if (!authenticator->second.retired && !stopping_) {
       log::error("authenticator process {} ended: {}; starting another", pid, how);
@@ -222,6 +228,17 @@ void Monitor::on_child(pid_t pid, int status) {
     if (authenticator->second.channel.valid()) unwatch(authenticator->second.channel.fd());
     authenticators_.erase(authenticator);
   }
+}
+
+/// Other programs must not meet a half moved spool for longer than can be helped: who died over a maildrop, whatever its job was, may
+/// leave a journal behind.
+void Monitor::on_job_end(const MaildropJob& job, bool killed, int exit_code, const std::string& how) {
+  const bool at_fault = killed || (job.work == MaildropWork::update && exit_code == kUpdateFailed);
+  const bool unwanted = stopping_ && job.work == MaildropWork::open;  // we killed it ourselves
+  if (at_fault && !unwanted && job.tries < kMaxRecoveries && spawn_maildrop(MaildropWork::recover, job.owner, nullptr, job.tries + 1)) return;
+  if (recovery_ == nullptr) return;
+  on_recovery_end(job, how);
+  start_recoveries();
 }
 
 /// Sessions go on whatever happens to the sockets.

@@ -19,6 +19,7 @@
 #include "common/config/settings.h"
 #include "common/priv/drop.h"
 #include "popper/monitor/live_session.h"
+#include "popper/monitor/recover.h"
 #include "popper/monitor/roles.h"
 
 namespace qpop::monitor {
@@ -46,6 +47,8 @@ class Monitor {
   int serve(std::vector<std::pair<std::string, base::UniqueFd>>&& listeners);
   /// Serves one client that is connected already (inetd, systemd Accept=yes) and returns when it is gone.
   int serve_one(base::UniqueFd client);
+  /// Completes interrupted updates of one user, or of all when `user` is empty, and reports on standard output. 0, or kNotRecovered.
+  int recover(const std::string& user);
 
  private:
   struct Listener {
@@ -54,12 +57,14 @@ class Monitor {
   };
 
   // monitor.cc: loop, signals, ends
+  base::Status prepare_loop();
   base::Status prepare();
   int loop();
   void watch(int fd, std::function<void()> handler);
   void unwatch(int fd);
   void on_signal();
   void on_child(pid_t pid, int status);
+  void on_job_end(const MaildropJob& job, bool killed, int exit_code, const std::string& how);
   void reload_settings();
   bool take_settings(config::Settings&& fresh);
   void replace_listeners(const std::vector<std::string>& wanted);
@@ -83,9 +88,18 @@ class Monitor {
   LiveSession* spawn_session();
   void refill_spares();
   bool spawn_authenticator();
-  bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session);
+  bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
   [[nodiscard]] base::Result<MailOwner> find_owner(std::string_view user);
   void end_session(pid_t pid, bool kill);
+
+  // recover.cc: popper --recover
+  base::Status find_journals(std::string_view user);
+  base::Result<MailOwner> owner_of_folder(const std::string& parent, const std::string& entry);
+  static std::string maildrop_name(std::string_view parent, const std::string& entry);
+  void report_without_journal(const std::string& user);
+  void report_recovery(const RecoveryRun::Item& item, ipc::RecoveryOutcome outcome, const std::string& text);
+  void start_recoveries();
+  void on_recovery_end(const MaildropJob& job, const std::string& how);
 
   // requests.cc: messages from less privileged processes
   void on_session_message(pid_t pid);
@@ -96,9 +110,11 @@ class Monitor {
   void on_log_line(const ipc::Frame& frame, pid_t from, unsigned count);
   void on_login_accepted(const ipc::LoginAccepted& message);
   void on_login_failed(const ipc::LoginFailed& message);
-  void on_dotlock(MaildropJob& job, const ipc::DotlockRequest& request);
+  void on_dotlock(MaildropJob& job, const ipc::Frame& frame);
+  void on_recovered(MaildropJob& job, const ipc::Frame& frame);
   LiveSession* find_session(const ipc::SessionId& id);
   friend struct RequestTable;
+  friend struct JobRequestTable;
 
   config::Settings settings_;
   Environment environment_;
@@ -115,6 +131,7 @@ class Monitor {
   std::deque<pid_t> spares_;
   std::map<std::string, unsigned> per_block_;
   std::string empty_root_;
+  std::unique_ptr<RecoveryRun> recovery_;  ///< only under recover()
   bool single_ = false;
   bool stopping_ = false;
   std::int64_t stop_deadline_ms_ = 0;
@@ -124,5 +141,8 @@ class Monitor {
   std::int64_t refusals_logged_ms_ = 0;
   std::uint64_t refusals_ = 0;
 };
+
+/// Names that become a file name: the grammar of user names, checked here again because it came from a less privileged process.
+[[nodiscard]] bool is_safe_name(std::string_view name);
 
 }  // namespace qpop::monitor

@@ -17,6 +17,7 @@ using config::Opt;
 using ipc::MessageType;
 
 constexpr unsigned phase_bit(Phase phase) { return 1U << static_cast<unsigned>(phase); }
+constexpr unsigned work_bit(MaildropWork work) { return 1U << static_cast<unsigned>(work); }
 constexpr unsigned kWithClient = phase_bit(Phase::authorization) | phase_bit(Phase::transaction) | phase_bit(Phase::updating);
 
 /// A session that floods the log is cut off, not the log.
@@ -46,6 +47,28 @@ const RequestTable* RequestTable::find(std::uint16_t type) {
       RequestTable{MessageType::session_report, phase_bit(Phase::transaction) | phase_bit(Phase::updating), 1, sizeof(ipc::SessionReport), &Monitor::on_report},
   };
   const auto* row = std::ranges::find_if(kRows, [type](const RequestTable& candidate) { return static_cast<std::uint16_t>(candidate.type) == type; });
+  return row == kRows.end() ? nullptr : row;
+}
+
+/// Requests of a maildrop process.
+struct JobRequestTable {
+  MessageType type;
+  unsigned works;  ///< bit set of MaildropWork
+  unsigned most;
+  std::uint16_t size;
+  void (Monitor::*handler)(MaildropJob&, const ipc::Frame&);  ///< nullptr: a log line
+
+  static const JobRequestTable* find(std::uint16_t type);
+};
+
+const JobRequestTable* JobRequestTable::find(std::uint16_t type) {
+  constexpr unsigned kAny = ~0U;
+  static constexpr std::array kRows{
+      JobRequestTable{MessageType::log_line, kAny, ~0U, sizeof(ipc::LogLine), nullptr},
+      JobRequestTable{MessageType::dotlock_request, kAny, ~0U, sizeof(ipc::DotlockRequest), &Monitor::on_dotlock},
+      JobRequestTable{MessageType::maildrop_recovered, work_bit(MaildropWork::recover), 1, sizeof(ipc::MaildropRecovered), &Monitor::on_recovered},
+  };
+  const auto* row = std::ranges::find_if(kRows, [type](const JobRequestTable& candidate) { return static_cast<std::uint16_t>(candidate.type) == type; });
   return row == kRows.end() ? nullptr : row;
 }
 
@@ -159,11 +182,11 @@ void Monitor::on_maildrop_message(pid_t pid) {
   if (found == jobs_.end()) return;
   MaildropJob& job = found->second;
   const auto frame = job.channel.receive(0);
-  ipc::DotlockRequest request;
-  if (frame && frame->type < kRequestTypes) {
-    const unsigned count = ++job.requests.at(frame->type);
-    if (frame->type == static_cast<std::uint16_t>(MessageType::log_line)) return on_log_line(*frame, pid, count);
-    if (frame->read(request)) return on_dotlock(job, request);
+  const auto* row = frame ? JobRequestTable::find(frame->type) : nullptr;
+  const bool allowed = row != nullptr && (row->works & work_bit(job.work)) != 0 && frame->size == row->size && frame->descriptors.empty();
+  if (allowed && ++job.requests.at(frame->type) <= row->most) {
+    if (row->handler == nullptr) return on_log_line(*frame, pid, job.requests.at(frame->type));
+    return (this->*row->handler)(job, *frame);
   }
   if (!frame && is_done(frame.error())) return;
   unwatch(job.channel.fd());
@@ -175,10 +198,19 @@ void Monitor::on_maildrop_message(pid_t pid) {
 }
 
 /// The request names no path: folder and name are those of the user the authenticator named.
-void Monitor::on_dotlock(MaildropJob& job, const ipc::DotlockRequest& request) {
+void Monitor::on_dotlock(MaildropJob& job, const ipc::Frame& frame) {
+  ipc::DotlockRequest request;
+  if (!frame.read(request)) return;
   if (job.dotlock == nullptr) job.dotlock = std::make_unique<SpoolDotlock>(job.owner);
   const auto reply = job.dotlock->apply(request);
   if (job.channel.valid()) (void)job.channel.send(reply, {}, false);
+}
+
+void Monitor::on_recovered(MaildropJob& job, const ipc::Frame& frame) {
+  ipc::MaildropRecovered recovered;
+  if (!frame.read(recovered)) return;
+  if (recovered.outcome > ipc::RecoveryOutcome::failed) recovered.outcome = ipc::RecoveryOutcome::failed;
+  job.recovered = recovered;
 }
 
 }  // namespace qpop::monitor

@@ -40,13 +40,12 @@ base::Status ensure_folder(const std::string& path, mode_t mode, uid_t uid, gid_
   return {};
 }
 
-/// Names that become a file name: the grammar of user names, checked here again because it came from a less privileged process.
+}  // namespace
+
 bool is_safe_name(std::string_view name) {
   if (name.empty() || name.size() > 64 || name.front() == '.' || name.front() == '-' || name.ends_with(".lock")) return false;
   return std::ranges::all_of(name, [](char c) { return base::is_alpha(c) || base::is_digit(c) || std::string_view{"._@+-"}.find(c) != std::string_view::npos; });
 }
-
-}  // namespace
 
 /// Child of one role. The child never returns into the monitor's loop.
 template <class Run>
@@ -127,7 +126,6 @@ base::Result<MailOwner> Monitor::find_owner(std::string_view user) {
   MailOwner owner;
   owner.name = user;
   owner.spool_dir = settings_.text(Opt::spool_dir);
-  owner.lock_by_link = settings_.boolean(Opt::no_atomic_open);
   const auto& state = settings_.text(Opt::state_dir);
   const auto& mail_user = environment_.mail_user;
   auto account = mail_user ? base::Result<priv::Account>{*mail_user} : priv::find_account(owner.name);
@@ -139,9 +137,10 @@ base::Result<MailOwner> Monitor::find_owner(std::string_view user) {
   if (environment_.root && (owner.uid == 0 || owner.uid <= blocked)) {
     return base::Error{base::ErrorKind::denied, fmt::format("access is blocked for uid {} (option block-uid is {})", owner.uid, blocked)};
   }
-  // u/<uid> for system users, v/<name> for accounts that exist in the database alone.
+  // u/<uid>.<name> for system users: two names with one uid have two spools, and a journal must never meet the other's. v/<name>
+  // for accounts that exist in the database alone.
   const std::string parent = state + (mail_user ? "/v" : "/u");
-  owner.state_folder = mail_user ? parent + "/" + owner.name : fmt::format("{}/{}", parent, owner.uid);
+  owner.state_folder = mail_user ? parent + "/" + owner.name : fmt::format("{}/{}.{}", parent, owner.uid, owner.name);
   for (const auto& made : {ensure_folder(parent, 0711, ::geteuid(), ::getegid()), ensure_folder(owner.state_folder, 0700, owner.uid, owner.gid)}) {
     // Our fault, not the client's: another kind than that of a refused name.
     if (!made) return base::Error{base::ErrorKind::io, made.error().message()};
@@ -149,7 +148,7 @@ base::Result<MailOwner> Monitor::find_owner(std::string_view user) {
   return owner;
 }
 
-bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session) {
+bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries) {
   auto to_monitor = ipc::Channel::pair();
   auto to_session = ipc::Channel::pair();
   if (!to_monitor || !to_session) return false;
@@ -167,6 +166,8 @@ bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSess
   job.channel = std::move(to_monitor->first);
   job.work = work;
   job.owner = owner;
+  job.owner.lock_by_link = settings_.boolean(Opt::no_atomic_open);
+  job.tries = tries;
   watch(job.channel.fd(), [this, pid] { on_maildrop_message(pid); });
   if (session == nullptr) return true;
   job.session = session->pid;

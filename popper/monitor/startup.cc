@@ -137,13 +137,15 @@ base::Result<base::UniqueFd> open_key(const std::string& database) {
   return fd;
 }
 
-Environment look_up_environment(const Settings& settings, std::vector<Problem>& problems) {
+Environment look_up_environment(const Settings& settings, std::vector<Problem>& problems, Purpose purpose) {
   Environment environment;
   environment.root = ::geteuid() == 0;
   environment.server_name = settings.text(Opt::server_name).empty() ? own_host_name() : settings.text(Opt::server_name);
   if (environment.root) {
-    environment.session_user = look_up(settings, Opt::session_user, problems);
-    environment.auth_user = look_up(settings, Opt::auth_user, problems);
+    if (purpose == Purpose::serve) {
+      environment.session_user = look_up(settings, Opt::session_user, problems);
+      environment.auth_user = look_up(settings, Opt::auth_user, problems);
+    }
     if (settings.text(Opt::mail_user).empty()) return environment;
     environment.mail_user = look_up(settings, Opt::mail_user, problems);
     if (environment.mail_user->uid != 0 && environment.mail_user->uid <= static_cast<uid_t>(settings.number(Opt::block_uid))) {
@@ -164,15 +166,16 @@ Environment look_up_environment(const Settings& settings, std::vector<Problem>& 
   return environment;
 }
 
-void check_environment(const Settings& settings, const Environment& environment, std::vector<Problem>& problems) {
+void check_environment(const Settings& settings, const Environment& environment, std::vector<Problem>& problems, Purpose purpose) {
   for (const Opt id : {Opt::spool_dir, Opt::state_dir, Opt::auth_db, Opt::pid_file}) {
     const auto& path = settings.text(id);
     if (!path.empty() && !path.starts_with('/')) problems.push_back({fmt::format("{}: \"{}\" must be an absolute path", named(settings, id), path)});
   }
   check_spool_dir(settings, problems);
   check_state_dir(settings, problems);
-  check_database(settings, environment, problems);
   check_mail_locks(settings, problems);
+  if (purpose == Purpose::recover) return;
+  check_database(settings, environment, problems);
   for (const auto& text : settings.list(Opt::listen)) {
     auto parsed = parse_listen(text);
     if (auto numeric = parsed ? check_numeric(*parsed) : base::Status{}; !numeric) parsed = numeric.error();

@@ -9,12 +9,17 @@
 
 namespace qpop::monitor {
 
+/// A recovery needs no database, no users of the other roles and no address.
+enum class Purpose : std::uint8_t { serve, recover };
+
 /// Looks up users and names. Faults are added to `problems`.
-[[nodiscard]] Environment look_up_environment(const config::Settings& settings, std::vector<config::Problem>& problems);
+[[nodiscard]] Environment look_up_environment(const config::Settings& settings, std::vector<config::Problem>& problems,
+                                              Purpose purpose = Purpose::serve);
 
 /// Checks folders, database file and listen values; makes the state folder when it is missing. With a full disk the server still
 /// starts (mail can be deleted then), so that is a warning.
-void check_environment(const config::Settings& settings, const Environment& environment, std::vector<config::Problem>& problems);
+void check_environment(const config::Settings& settings, const Environment& environment, std::vector<config::Problem>& problems,
+                       Purpose purpose = Purpose::serve);
 
 /// The private key of the APOP secrets, "<database>.key": ours, and readable by nobody else, so that set-uid popauth cannot open them.
 [[nodiscard]] base::Result<base::UniqueFd> open_key(const std::string& database);

@@ -157,7 +157,7 @@ def main():
 
 
 def measure(site, peer, options):
-    index = os.path.join(site.state, "u", str(UID), "index")
+    index = os.path.join(site.state, "u", f"{UID}.bench", "index")
     first, second, theirs = [], [], []
     client(peer.port, "open")
     for _ in range(options.rounds):

@@ -103,6 +103,8 @@ def check_login(site):
     # Spool and listing are there, read-only; the authenticator's channel is gone.
     open_files = [name for name in descriptors(session) if name.startswith("/") and "null" not in name]
     assert sorted(os.path.basename(name) for name in open_files) == ["ada", "index", "session"], open_files
+    # With the uid alone a second login name of ada's would share her journal.
+    assert os.listdir(os.path.join(site.state, "u")) == [f"{UIDS['ada']}.ada"], "state folder of uid and name"
     for fd in os.listdir(f"/proc/{session}/fd"):
         if os.readlink(f"/proc/{session}/fd/{fd}") == "/var/mail/ada":
             with open(f"/proc/{session}/fdinfo/{fd}") as file:

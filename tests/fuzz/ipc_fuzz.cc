@@ -21,7 +21,7 @@ void check_text(const Frame& frame) {
   if (!frame.read(message)) return;
   require(frame.size == sizeof(T));
   if constexpr (requires { message.user; }) require(message.user.view().size() <= 255);
-  if constexpr (requires { message.text; }) require(message.text.view().size() <= 1000);
+  if constexpr (requires { message.text; }) require(message.text.view().size() <= sizeof message.text.bytes);
   if constexpr (requires { message.reason.bytes; }) require(message.reason.view().size() <= 120);
   if constexpr (requires { message.stamp; }) require(message.stamp.view().size() <= 320);
 }
@@ -54,5 +54,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_text<VerifyPassword>(*frame);
   check_text<VerifyApop>(*frame);
   check_text<UpdatePart>(*frame);
+  check_text<MaildropRecovered>(*frame);
   return 0;
 }

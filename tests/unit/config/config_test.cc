@@ -131,6 +131,24 @@ BOOST_AUTO_TEST_CASE(letters_of_the_original_work) {
   BOOST_TEST(has_errors(read_command_line({"-p", "9"}).problems));
 }
 
+BOOST_AUTO_TEST_CASE(recover_takes_one_user_or_all) {
+  const auto user_of = [](std::vector<std::string> arguments) {
+    const auto line = read_command_line(arguments);
+    BOOST_TEST(!has_errors(line.problems));
+    BOOST_TEST((line.action == Action::recover));
+    BOOST_TEST(!line.has_addresses);
+    return line.recover_user;
+  };
+  BOOST_TEST(user_of({"--recover"}).empty());
+  BOOST_TEST(user_of({"--recover", "all"}).empty());
+  BOOST_TEST(user_of({"--recover", "-s"}).empty());
+  BOOST_TEST(user_of({"-s", "--recover", "ada"}) == "ada");
+  BOOST_TEST(user_of({"--recover=ada", "-T", "50"}) == "ada");
+  BOOST_TEST(has_errors(read_command_line({"--recover", "ada", "bob"}).problems));
+  BOOST_TEST(has_errors(read_command_line({"--recover", "--recover"}).problems));
+  BOOST_TEST(has_errors(read_command_line({"--recover="}).problems));
+}
+
 BOOST_AUTO_TEST_CASE(what_is_printed_reads_back_the_same) {
   Settings first;
   BOOST_TEST(read_text("set timeout = 5m\nset listen = 110\nset listen = 995\nset spool-dir = \"/a b\"\nset server-name = \"\"\n", "f", first).empty());

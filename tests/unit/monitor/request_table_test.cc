@@ -8,6 +8,7 @@
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -26,7 +27,8 @@ struct Outcome {
 };
 
 /// Runs a monitor for one client in a child, with `attack` in place of the session role, and returns what it logged.
-Outcome run_with(const Attack& session, const std::function<int(monitor::AuthenticatorTask)>& authenticator = nullptr) {
+Outcome run_with(const Attack& session, const std::function<int(monitor::AuthenticatorTask)>& authenticator = nullptr,
+                 const std::function<int(monitor::MaildropTask)>& maildrop = nullptr) {
   std::array<int, 2> log_pipe{};
   std::array<int, 2> client{};
   BOOST_REQUIRE(::pipe2(log_pipe.data(), O_CLOEXEC) == 0);
@@ -50,13 +52,18 @@ Outcome run_with(const Attack& session, const std::function<int(monitor::Authent
       }
       return 0;
     };
-    roles.maildrop = [](monitor::MaildropTask) { return 0; };
+    roles.maildrop = maildrop ? maildrop : [](monitor::MaildropTask) { return 0; };
     monitor::Environment environment;
     environment.mail_user = priv::Account{"own", ::getuid(), ::getgid(), "/"};
     config::Settings settings;
-    (void)settings.set(config::option(config::Opt::state_dir), "/nonexistent", "test");
+    // A maildrop process is only started for a user whose folder can be made.
+    std::string state = maildrop ? "/tmp/qpop.table.XXXXXX" : "/nonexistent";
+    if (maildrop && ::mkdtemp(state.data()) == nullptr) ::_exit(99);
+    (void)settings.set(config::option(config::Opt::state_dir), state, "test");
     monitor::Monitor monitor{settings, environment, roles, [] { return std::nullopt; }};
-    ::_exit(monitor.serve_one(base::UniqueFd{client[1]}));
+    const int code = monitor.serve_one(base::UniqueFd{client[1]});
+    if (maildrop) std::filesystem::remove_all(state);
+    ::_exit(code);
   }
   ::close(log_pipe[1]);
   ::close(client[1]);
@@ -149,6 +156,47 @@ BOOST_AUTO_TEST_CASE(a_captured_authenticator_cannot_name_a_path_or_a_foreign_se
   BOOST_TEST(outcome.exit_code == 0);
   BOOST_TEST(outcome.log.find("POP login") == std::string::npos, outcome.log);
   BOOST_TEST(outcome.log.find("authenticator process") != std::string::npos, outcome.log);
+}
+
+/// Logs in at once, so that a maildrop process is started.
+int accept_login(monitor::AuthenticatorTask task) {
+  priv::close_all_except(std::array{task.monitor.fd()});
+  auto frame = task.monitor.receive(5000);
+  ipc::AttachSession attach;
+  if (!frame || !frame->read(attach)) return 9;
+  ipc::LoginAccepted accepted;
+  accepted.session = attach.session;
+  accepted.user.set("ada");
+  (void)task.monitor.send(accepted);
+  (void)task.monitor.receive();
+  return 0;
+}
+
+/// `attack` stands in for the maildrop process that opens the spool.
+Outcome run_with_maildrop(const Attack& attack) {
+  return run_with([](const ipc::Channel& monitor) { (void)monitor.receive(1000); ::usleep(300'000); }, accept_login, [&](monitor::MaildropTask task) {
+    if (task.work != monitor::MaildropWork::open) return 0;
+    attack(task.monitor);
+    ::usleep(200'000);
+    return 0;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_captured_maildrop_process_asks_for_what_its_job_is_not) {
+  const std::string refused = "message that is not allowed; killed";
+  const std::array<std::pair<const char*, Attack>, 4> attacks{{
+      {"the result of a recovery, by a process that opens", [](const auto& m) { (void)m.send(ipc::MaildropRecovered{}); }},
+      {"a short result", [](const auto& m) { send_raw(m, {ipc::kProtocol, static_cast<std::uint16_t>(ipc::MessageType::maildrop_recovered), 4}, 4); }},
+      {"an update", [](const auto& m) { (void)m.send(ipc::RequestUpdate{1}); }},
+      {"a type beyond the table", [](const auto& m) { send_raw(m, {ipc::kProtocol, 65535, 4}, 4); }},
+  }};
+  for (const auto& [what, attack] : attacks) {
+    const auto outcome = run_with_maildrop(attack);
+    BOOST_TEST(outcome.exit_code == 0, what);
+    BOOST_TEST(outcome.log.find(refused) != std::string::npos, std::string{what} + ": " + outcome.log);
+  }
+  const auto honest = run_with_maildrop([](const ipc::Channel& m) { (void)m.send(ipc::LogLine{}); });
+  BOOST_TEST(honest.log.find(refused) == std::string::npos, honest.log);
 }
 
 }  // namespace
