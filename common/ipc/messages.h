@@ -11,7 +11,7 @@
 //   maildrop -> monitor       LogLine, DotlockRequest, MaildropRecovered
 //   monitor -> maildrop       DotlockReply
 //   maildrop -> session       MaildropOpened (session lock, listing, spool), MaildropFailed, UpdateDone
-//   session -> maildrop       UpdateBegin (session lock), UpdatePart
+//   session -> maildrop       UpdateBegin (session lock, listing), UpdatePart
 //
 // Plain structs in host order: both ends are the same program, forked without exec.
 #pragma once

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -142,13 +143,40 @@ Status fill(const Context& context, const MaildropPaths& paths, const MaildropSe
   return fill_from_scan(context, paths, *lock, out);
 }
 
-/// The first `count` records of the spool must be those the session saw.
-Status check_records(const SpoolListing& listing, const UpdateRequest& request) {
+/// Are the first `count` records of the spool those the session saw?
+bool is_as_seen(const SpoolListing& listing, const UpdateRequest& request) {
   const std::span<const listing::Record> records{listing.records};
-  const Error changed{ErrorKind::changed, "the spool is not the one that the session has seen"};
-  if (records.size() < request.count) return changed;
-  if (listing::hash_records(records.first(request.count)) != request.records_hash) return changed;
-  return {};
+  return records.size() >= request.count &&
+         listing::hash_records(records.first(request.count)) == request.records_hash;
+}
+
+/// The marks for a spool that was rewritten since the session opened it: another program removed messages, or added
+/// "Status:". A marked message that is gone needs no mark; one of several twins cannot be told from the others.
+Result<std::vector<bool>> find_marked(const SpoolListing& listing, const UpdateRequest& request) {
+  auto reader = listing::ListingReader::open(request.listing_fd);
+  if (!reader) return reader.error();
+  if (reader->count() != request.count || reader->header().records_hash != request.records_hash)
+    return Error{ErrorKind::changed, "the listing is not that of the session"};
+  auto seen = reader->all_records();
+  if (!seen) return seen.error();
+  struct Twins {
+    std::size_t seen = 0, marked = 0, now = 0;
+  };
+  std::map<digest::Digest16, Twins> twins;
+  for (std::size_t i = 0; i < seen->size(); ++i) {
+    auto& same = twins[(*seen)[i].digest];
+    ++same.seen;
+    same.marked += request.deleted[i] ? 1U : 0U;
+  }
+  for (const auto& record : listing.records) ++twins[record.digest].now;
+  std::vector<bool> marks;
+  for (const auto& record : listing.records) {
+    const auto& same = twins[record.digest];
+    marks.push_back(same.marked > 0);
+    if (same.marked > 0 && (same.marked < same.seen || same.now > same.seen))
+      return Error{ErrorKind::changed, "the spool was rewritten, and equal messages cannot be told apart"};
+  }
+  return marks;
 }
 
 Result<UpdatedMaildrop> update_locked(const Context& context, const MaildropPaths& paths, MailLock& lock,
@@ -159,14 +187,21 @@ Result<UpdatedMaildrop> update_locked(const Context& context, const MaildropPath
   out.recovery = *recovered;
   auto listing = list_spool(context, paths, lock);
   if (!listing) return listing.error();
-  if (auto same = check_records(*listing, request); !same) return same.error();
+  auto deleted = request.deleted;
+  if (!is_as_seen(*listing, request)) {
+    auto found = find_marked(*listing, request);
+    if (!found) return found.error();
+    deleted = std::move(*found);
+    out.warnings.emplace_back("another program rewrote the spool during the session; the deleted messages were found again");
+  }
+  out.removed = static_cast<std::uint32_t>(std::ranges::count(deleted, true));
+  if (out.removed == 0) return out;
   lock.take_lease();
   const auto committed = [&] {
     if (request.committed) request.committed();
   };
-  if (auto done = apply_update(context, paths, lock, *listing, request.deleted, committed, out.warnings); !done)
+  if (auto done = apply_update(context, paths, lock, *listing, deleted, committed, out.warnings); !done)
     return done.error();
-  out.removed = static_cast<std::uint32_t>(std::ranges::count(request.deleted, true));
   return out;
 }
 

@@ -45,6 +45,7 @@ struct OpenedMaildrop {
 
 struct UpdateRequest {
   int session_lock_fd = -1;         ///< as open_maildrop() gave it
+  int listing_fd = -1;              ///< likewise; needed only when the spool was rewritten meanwhile
   std::uint32_t count = 0;          ///< messages of the session
   digest::Digest16 records_hash{};  ///< of their records: ListingHeader::records_hash
   std::vector<bool> deleted;        ///< `count` marks
@@ -58,9 +59,10 @@ struct UpdatedMaildrop {
 };
 
 /// Removes the marked messages. When it returns a result, they are gone for good; nothing marked: nothing is even
-/// locked.
+/// locked. In a spool that another program rewrote since the session opened it they are found again by their digests;
+/// what that program removed already is not counted.
 ///
-/// Errors  changed: the maildrop is not the one of the session, nothing was touched; limit: a request that contradicts
+/// Errors  changed: the marked messages cannot be told apart in a rewritten spool, nothing was touched; limit: a request that contradicts
 /// itself; unsafe,
 ///         busy: the descriptor is not the session lock, or the mail locks were held until the timeout; no_space:
 ///         nothing was touched; io: nothing was touched, or the journal stands and recovery finishes the update.

@@ -136,7 +136,7 @@ class Worker {
   int fail(const Error& error);
   std::string log_recovery(spool::Recovery recovery, const std::vector<std::string>& warnings) const;
   [[nodiscard]] std::string spool_path() const { return job_.spool_dir + "/" + job_.name; }
-  base::Result<spool::UpdateRequest> read_request(base::UniqueFd& session_lock);
+  base::Result<spool::UpdateRequest> read_request(base::UniqueFd& session_lock, base::UniqueFd& listing);
 
   Job& job_;
   files::SystemFileSystem files_;
@@ -191,14 +191,16 @@ int Worker::open() {
   return 0;
 }
 
-base::Result<spool::UpdateRequest> Worker::read_request(base::UniqueFd& session_lock) {
+base::Result<spool::UpdateRequest> Worker::read_request(base::UniqueFd& session_lock, base::UniqueFd& listing) {
   auto frame = job_.session.receive(kBitmapMs);
   ipc::UpdateBegin begin;
   if (!frame) return frame.error();
-  if (!frame->read(begin) || frame->descriptors.size() != 1 || begin.count > kMostMessages) return Error{ErrorKind::malformed, "update request of a wrong form"};
+  if (!frame->read(begin) || frame->descriptors.size() != 2 || begin.count > kMostMessages) return Error{ErrorKind::malformed, "update request of a wrong form"};
   session_lock = std::move(frame->descriptors[0]);
+  listing = std::move(frame->descriptors[1]);
   spool::UpdateRequest request;
   request.session_lock_fd = session_lock.get();
+  request.listing_fd = listing.get();
   request.count = begin.count;
   request.records_hash = begin.records_hash;
   request.deleted.resize(begin.count);
@@ -217,7 +219,8 @@ base::Result<spool::UpdateRequest> Worker::read_request(base::UniqueFd& session_
 
 int Worker::update() {
   base::UniqueFd session_lock;
-  auto request = read_request(session_lock);
+  base::UniqueFd listing;
+  auto request = read_request(session_lock, listing);
   if (!request) return fail(request.error());
   request->committed = [&] { (void)job_.session.send(ipc::UpdateCommitted{}); };
   auto updated = spool::update_maildrop(context(), paths_, settings_, *request);

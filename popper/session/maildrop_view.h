@@ -46,6 +46,7 @@ class MaildropView {
   /// Before an update: as long as anybody reads the spool, the maildrop process gets no lease on it.
   void stop_reading() { spool_.reset(); }
 
+  [[nodiscard]] int listing() const { return listing_.get(); }
   [[nodiscard]] int session_lock() const { return session_lock_.get(); }
   [[nodiscard]] const digest::Digest16& records_hash() const { return reader_.header().records_hash; }
   [[nodiscard]] const std::vector<std::uint8_t>& deleted_bits() const { return deleted_; }

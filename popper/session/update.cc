@@ -57,8 +57,8 @@ bool Dialogue::send_update(const ipc::Channel& maildrop) {
   ipc::UpdateBegin begin;
   begin.records_hash = maildrop_->records_hash();
   begin.count = maildrop_->count();
-  const std::array<int, 1> lock{maildrop_->session_lock()};
-  if (!maildrop.send(begin, lock)) return false;
+  const std::array<int, 2> fds{maildrop_->session_lock(), maildrop_->listing()};
+  if (!maildrop.send(begin, fds)) return false;
   const auto& bits = maildrop_->deleted_bits();
   for (std::size_t at = 0; at < bits.size(); at += ipc::UpdatePart::kBytes) {
     ipc::UpdatePart part;

@@ -159,6 +159,7 @@ using Process = BasicProcess<FaultFileSystem>;
 inline spool::UpdateRequest request_for(const spool::OpenedMaildrop& opened, const std::vector<unsigned>& deleted) {
   spool::UpdateRequest request;
   request.session_lock_fd = opened.session_lock.get();
+  request.listing_fd = opened.listing.get();
   request.count = opened.count;
   request.records_hash = listing::ListingReader::open(opened.listing.get())->header().records_hash;
   request.deleted.resize(opened.count);

@@ -384,22 +384,55 @@ BOOST_AUTO_TEST_CASE(syncs_of_an_update) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_spool_that_another_program_changed_is_left_alone) {
+base::Result<UpdatedMaildrop> update_after_rewrite(const MaildropFixture& drop, const std::string& before,
+                                                   const std::vector<unsigned>& deleted, const std::string& now,
+                                                   bool with_listing = true) {
+  drop.write_spool(before);
+  Process process{drop};
+  const auto opened = process.open();
+  BOOST_REQUIRE(opened.has_value());
+  drop.write_spool(now);
+  auto request = request_for(*opened, deleted);
+  if (!with_listing) request.listing_fd = opened->spool.get();
+  return process.update(request);
+}
+
+BOOST_AUTO_TEST_CASE(marked_messages_are_found_in_a_spool_that_was_rewritten) {
   const std::string all = kOne + kTwo + kThree;
-  for (const std::string& now : {kTwo + kThree, kOne + kThree, kThree + kTwo + kOne, kOne + kTwo, std::string{},
-                                 kOne.substr(0, kOne.size() - 1) + "x\n\n" + kTwo + kThree}) {
+  const std::string edited = kOne.substr(0, kOne.size() - 1) + "x\n\n";
+  auto flagged = kOne;
+  flagged.insert(kPostmark.size(), "Status: RO\n");
+  for (const auto& [now, want] : {std::pair{kTwo + kThree, kTwo + kThree}, std::pair{kOne + kThree, kThree},
+                                  std::pair{kThree + kTwo + kOne, kThree + kTwo}, std::pair{std::string{}, std::string{}},
+                                  std::pair{edited + kTwo, edited + kTwo}, std::pair{flagged + kTwo + kNew, kTwo + kNew}}) {
     MaildropFixture drop;
-    drop.write_spool(all);
-    Process process{drop};
-    const auto opened = process.open();
-    drop.write_spool(now);
-    const auto updated = process.update(request_for(*opened, {0}));
-    BOOST_REQUIRE(!updated.has_value());
-    BOOST_TEST((updated.error().kind() == ErrorKind::changed), why(updated));
-    BOOST_TEST(drop.spool() == now);
+    const auto updated = update_after_rewrite(drop, all, {0}, now);
+    BOOST_REQUIRE_MESSAGE(updated.has_value(), why(updated));
+    BOOST_TEST(drop.spool() == want);
+    BOOST_TEST(updated->removed == (now == want ? 0U : 1U));
+    BOOST_TEST(updated->warnings.size() == 1U);
   }
+}
+
+BOOST_AUTO_TEST_CASE(twins_in_a_rewritten_spool_are_removed_together_or_not_at_all) {
   MaildropFixture drop;
-  drop.write_spool(all);
+  const auto one_of_two = update_after_rewrite(drop, kOne + kOne + kTwo, {0}, kTwo + kOne + kOne);
+  BOOST_REQUIRE(!one_of_two.has_value());
+  BOOST_TEST((one_of_two.error().kind() == ErrorKind::changed));
+  BOOST_TEST(drop.spool() == kTwo + kOne + kOne);
+  BOOST_TEST(update_after_rewrite(drop, kOne + kOne + kTwo, {0, 1}, kTwo + kOne + kOne)->removed == 2U);
+  BOOST_TEST(drop.spool() == kTwo);
+  BOOST_TEST(update_after_rewrite(drop, kOne + kOne + kTwo, {0, 1}, kTwo + kOne)->removed == 1U);
+  BOOST_TEST(drop.spool() == kTwo);
+  // One that looks like it and came later is not the one that the client saw.
+  BOOST_TEST((update_after_rewrite(drop, kOne + kTwo, {0}, kTwo + kOne + kOne).error().kind() == ErrorKind::changed));
+}
+
+BOOST_AUTO_TEST_CASE(a_rewritten_spool_is_left_alone_without_the_listing_of_the_session) {
+  MaildropFixture drop;
+  BOOST_TEST(!update_after_rewrite(drop, kOne + kTwo, {0}, kTwo + kOne, false).has_value());
+  BOOST_TEST(drop.spool() == kTwo + kOne);
+  drop.write_spool(kOne + kTwo + kThree);
   Process process{drop};
   const auto opened = process.open();
   std::filesystem::remove(drop.spool_path());
