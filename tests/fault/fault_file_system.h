@@ -3,6 +3,7 @@
 // call.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <functional>
@@ -43,6 +44,7 @@ struct Fault {
   Kind kind = Kind::none;
   std::size_t at = 0;  ///< number of the call, from 0; for short_write and die_in_write of the write
   int errno_value = EIO;
+  std::string_view only{};  ///< fail_once, fail_from: counts the calls whose name begins so, and fails no other
 };
 
 class FaultFileSystem : public spool::SystemFileSystem {
@@ -58,9 +60,12 @@ class FaultFileSystem : public spool::SystemFileSystem {
     return found;
   }
   [[nodiscard]] bool dead() const { return dead_; }
+  /// Octets that the write left in which the process died.
+  [[nodiscard]] std::uint64_t left_by_dead_write() const { return left_by_dead_write_; }
   /// The next process: calls work again.
   void revive() {
     dead_ = false;
+    left_by_dead_write_ = 0;
     fault_ = {};
   }
   void set_processes_exist(bool exist) { processes_exist_ = exist; }
@@ -94,7 +99,10 @@ class FaultFileSystem : public spool::SystemFileSystem {
     if (chosen && fault_.kind == Fault::Kind::die_in_write) {
       // A signal stops a write between two pages, a power loss between two sectors.
       const std::uint64_t end = (offset + half) / 512 * 512;
-      if (end > offset) static_cast<void>(SystemFileSystem::write_at(fd, bytes.substr(0, end - offset), offset));
+      if (end > offset) {
+        left_by_dead_write_ = std::min<std::uint64_t>(end - offset, bytes.size());
+        static_cast<void>(SystemFileSystem::write_at(fd, bytes.substr(0, left_by_dead_write_), offset));
+      }
       dead_ = true;
       return base::Error::from_errno(EIO, "dead");
     }
@@ -184,8 +192,11 @@ class FaultFileSystem : public spool::SystemFileSystem {
   std::optional<base::Error> enter(std::string call) {
     if (dead_) return base::Error::from_errno(EIO, "dead");
     if (auto call_him = intruder) call_him(*this, call);  // a copy: he may take himself away
-    const std::size_t number = calls_.size();
+    const bool meant = call.starts_with(fault_.only);
+    const std::size_t number = fault_.only.empty() ? calls_.size() : meant_;
+    meant_ += meant ? 1U : 0U;
     calls_.push_back(std::move(call));
+    if (!meant) return std::nullopt;
     if (fault_.kind == Fault::Kind::die && number == fault_.at) {
       dead_ = true;
       return base::Error::from_errno(EIO, "dead");
@@ -201,6 +212,8 @@ class FaultFileSystem : public spool::SystemFileSystem {
   Fault fault_;
   std::vector<std::string> calls_;
   std::size_t writes_ = 0;
+  std::size_t meant_ = 0;
+  std::uint64_t left_by_dead_write_ = 0;
   bool dead_ = false;
   bool processes_exist_ = true;
 };
