@@ -26,7 +26,7 @@ class Pages {
   }
   void resize(std::uint64_t size) {
     cache_.resize(size, '\0');
-    grow();
+    if (disk_.size() < size) disk_.resize(size, '\0');  // no file system shows rubbish where nothing was written
   }
   /// The sectors of [from, to) reach the disk: all of them, or each with the odds given (of 4).
   void write_back(std::uint64_t from, std::uint64_t to, bool certain, unsigned odds) {

@@ -29,6 +29,10 @@ std::string describe(const Fault& fault) {
   return "no fault";
 }
 
+bool is_full(const Fault& fault) {
+  return fault.errno_value == ENOSPC;
+}
+
 /// The spool by its messages, and the names beside it.
 std::string contents(const MaildropFixture& drop) {
   std::string out = "\n  the spool:";
@@ -105,11 +109,12 @@ std::string PowerRuns::run(std::uint64_t seed, bool in_detail) {
   process.fs.start(first_);
   std::vector<Mail> mail;
   hang_delivery_in(process, first_, s, mail);
-  const auto updated = process.update(session.request());
+  auto request = session.request();
+  std::optional<std::size_t> committed;
+  request.committed = [&] { committed = process.fs.steps(); };
+  const auto updated = process.update(request);
   session.end();
   std::string text = s.name + ", " + describe(fault) + ", " + (updated ? "success" : updated.error().message());
-  bool must_be_new = updated.has_value();
-  const std::size_t answered = process.fs.steps();
   if (!updated && random_() % 3 != 0) {
     // Another process finds what the first one left in the page cache, before the power goes.
     process.fs.revive();
@@ -129,7 +134,8 @@ std::string PowerRuns::run(std::uint64_t seed, bool in_detail) {
     for (const auto& [step, unit] : mail) {
       if (step < done) course.delivered.push_back(unit);
     }
-    course.may_be_old = !(must_be_new && done >= answered);
+    course.may_be_old = !committed || done < *committed;
+    course.no_room = is_full(fault);
     follow(std::move(course), process.fs.story().after_power_loss(done, random_), static_cast<int>(random_() % 3));
   }
   if (fault_.empty()) return {};
@@ -155,8 +161,7 @@ void PowerRuns::follow(Course course, const Disk& disk, int depth) {
   if (!s.open_end && random_() % 4 == 0) deliver_now(course);
   if (!course.rewritten && !s.open_end && random_() % 8 == 0) {
     // Moved in strides the mail is in no journal: that is for a full disk only, and promises less.
-    const bool full = course.text.find("every allocate") != std::string::npos;
-    if (!full) {
+    if (!course.no_room) {
       course.rewrite = rewrite_spool(later_, s, course.delivered, random_);
       course.rewritten = true;
       course.text += ", somebody " + course.rewrite.what;
@@ -170,6 +175,7 @@ void PowerRuns::follow(Course course, const Disk& disk, int depth) {
     return;
   }
   const Fault fault = random_() % 4 == 0 ? pick_fault() : Fault{};
+  course.no_room = course.no_room || is_full(fault);
   RecordingProcess process{later_, fault};
   process.be_later();
   process.fs.start(later_);
@@ -211,7 +217,8 @@ void PowerRuns::judge(const Course& course) {
                                         {.scenario = course.scenario,
                                          .delivered = course.delivered,
                                          .may_be_old = course.may_be_old,
-                                         .may_be_new = course.may_be_new},
+                                         .may_be_new = course.may_be_new,
+                                         .no_room = course.no_room},
                                         &verdict);
   if (wrong.empty()) return;
   switch (verdict.damage) {

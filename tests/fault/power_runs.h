@@ -41,6 +41,7 @@ class PowerRuns {
     std::vector<std::string> delivered{};
     bool may_be_old = true;
     bool may_be_new = true;
+    bool no_room = false;  ///< the disk was full once
     bool rewritten = false;
     ForeignRewrite rewrite{};
     std::string text;

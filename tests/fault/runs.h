@@ -61,7 +61,8 @@ class Faults {
 
 /// A maildrop whose session is over and whose update runs under a fault.
 struct UpdateRun {
-  bool done = false;  ///< success was reported
+  bool done = false;  ///< success was reported, or that the messages are gone for good
+  bool finished = false;  ///< success, with nothing left to do
   bool died = false;
   std::size_t calls = 0;
   std::size_t writes = 0;
@@ -72,6 +73,10 @@ struct UpdateRun {
 
 /// Prepares the maildrop anew, runs the update under `fault`, compares answer and spool, locks and descriptors.
 /// `prepare` may hang an intruder into the process.
+inline bool is_no_room(const Fault& fault) {
+  return fault.errno_value == ENOSPC || fault.errno_value == EDQUOT;
+}
+
 template <class Prepare>
 UpdateRun run_update(const MaildropFixture& drop, const Scenario& s, Fault fault, std::vector<std::string>& delivered,
                      Prepare&& prepare) {
@@ -82,14 +87,21 @@ UpdateRun run_update(const MaildropFixture& drop, const Scenario& s, Fault fault
   {
     Process process{drop, fault};
     prepare(process);
-    const auto updated = process.update(session.request());
-    run.done = updated.has_value();
+    auto request = session.request();
+    request.committed = [&] { run.done = true; };
+    const auto updated = process.update(request);
+    const bool committed = run.done;
+    run.done = run.done || updated.has_value();
+    run.finished = updated.has_value();
     run.died = process.fs.dead();
     run.calls = process.fs.calls();
     run.writes = process.fs.writes();
     run.error = updated ? "success" : updated.error().message();
     if (fault.at < run.calls) run.failed = process.fs.log()[fault.at];
-    if (!run.died) run.wrong = judge_answer(drop, updated, {.scenario = s, .delivered = delivered});
+    const Expected expected{.scenario = s, .delivered = delivered, .no_room = is_no_room(fault)};
+    // When all calls fail from one on, what was done cannot be taken back, and what is told may be wrong.
+    if (!run.died && (updated || fault.kind != Fault::Kind::fail_from)) run.wrong = judge_answer(drop, updated, committed, expected);
+    if (updated && !committed && !s.deleted.empty()) run.wrong = "success, and nobody was told at the commit point";
   }
   if (open_descriptors() != descriptors) run.wrong = "a descriptor is left open";
   session.end();

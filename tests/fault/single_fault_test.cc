@@ -16,6 +16,10 @@ struct Way {
   int errno_value = EIO;
 };
 
+bool errno_is_no_room(const Way& way) {
+  return is_no_room({.errno_value = way.errno_value});
+}
+
 constexpr std::array kErrors{std::pair{"EIO", EIO},       std::pair{"ENOSPC", ENOSPC}, std::pair{"EDQUOT", EDQUOT},
                              std::pair{"EAGAIN", EAGAIN}, std::pair{"ESTALE", ESTALE}, std::pair{"EMFILE", EMFILE},
                              std::pair{"ENOMEM", ENOMEM}};
@@ -32,7 +36,7 @@ std::string judge_leftovers(const MaildropFixture& drop, const UpdateRun& run) {
   if (::access(drop.lock_path().c_str(), F_OK) == 0) return "the lock file is left";
   for (const auto& name : strange_names(drop)) {
     if (name.ends_with(".tmp")) return name + " is left";
-    if (run.done && name == "journal" && run.failed != "sync_directory") return "success, and the journal is left";
+    if (run.finished && name == "journal" && run.failed != "sync_directory") return "success, and the journal is left";
   }
   return {};
 }
@@ -53,7 +57,8 @@ void fail_each_call(const MaildropFixture& drop, const Scenario& s, const Share&
       const auto left = judge_leftovers(drop, run);
       faults.add(what, left);
     }
-    const auto wrong = judge_next_session(drop, {.scenario = s, .delivered = {}, .may_be_old = !run.done});
+    const auto wrong = judge_next_session(
+        drop, {.scenario = s, .delivered = {}, .may_be_old = !run.done, .no_room = errno_is_no_room(way)});
     faults.add(what, wrong);
     if (at >= run.calls) break;
   }
@@ -99,7 +104,7 @@ BOOST_AUTO_TEST_CASE(signals_and_short_transfers_are_no_failures) {
         const auto run = run_update(drop, s, {.kind = way.kind, .at = at, .errno_value = way.errno_value});
         const auto what = describe(s, way.name, at, run);
         ++runs;
-        if (!run.done) faults.add(what, "reported as failed");
+        if (!run.finished) faults.add(what, "reported as failed");
         faults.add(what, run.wrong);
         if (::access(drop.lock_path().c_str(), F_OK) == 0) faults.add(what, "the lock file is left");
         const auto strange = strange_name(drop);
@@ -123,6 +128,7 @@ BOOST_AUTO_TEST_CASE(mail_arrives_without_locks_before_every_call) {
   for (std::size_t which = 0; which < scenarios().size(); ++which) {
     const auto& s = scenarios()[which];
     if (!share.has(which) || faults.enough()) continue;
+    if (s.open_end && s.mmdf()) continue;  // what is appended to it makes no MMDF maildrop, with us or without
     for (std::size_t at = 0;; ++at) {
       if (at > 400) break;
       if (!share.takes(which, at, 2)) continue;

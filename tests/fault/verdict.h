@@ -16,6 +16,7 @@ struct Expected {
   std::vector<std::string> delivered;  ///< appended by others meanwhile, in this order
   bool may_be_old = true;
   bool may_be_new = true;
+  bool no_room = false;  ///< the disk was full: an open end moves as it is
 };
 
 /// How wrong a spool is; counted by the runs that simulate power losses.
@@ -29,10 +30,10 @@ struct SpoolVerdict {
 };
 [[nodiscard]] SpoolVerdict judge_spool(const std::string& spool, const Expected& expected);
 
-/// The client was told the truth: success and the messages are gone; no_space or changed and nothing was touched.
-/// Looks at the maildrop before anybody recovers it.
+/// The client was told the truth: success and the messages are gone; no_space or changed, before the commit point, and
+/// nothing was touched. Looks at the maildrop before anybody recovers it.
 [[nodiscard]] std::string judge_answer(const MaildropFixture& drop, const base::Result<spool::UpdatedMaildrop>& updated,
-                                       const Expected& expected);
+                                       bool committed, const Expected& expected);
 
 /// Some time later, without faults: the next session opens the maildrop and sees all of it, message for message; no
 /// lock, no journal and no temporary file are left.
