@@ -3,8 +3,10 @@
 // call.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,10 +31,20 @@ class FakeClock final : public base::Clock {
 };
 
 struct Fault {
-  enum class Kind : std::uint8_t { none, fail_once, fail_from, short_write, die, die_in_write };
+  enum class Kind : std::uint8_t {
+    none,
+    fail_once,
+    fail_from,
+    fail_alternate,  ///< the call and every second one behind it: what is called again, works
+    short_write,
+    short_transfers,  ///< this and all later reads and writes do half of what was asked
+    die,
+    die_in_write,
+  };
   Kind kind = Kind::none;
   std::size_t at = 0;  ///< number of the call, from 0; for short_write and die_in_write of the write
   int errno_value = EIO;
+  std::string_view only{};  ///< fail_once, fail_from: counts the calls whose name begins so, and fails no other
 };
 
 class FaultFileSystem : public spool::SystemFileSystem {
@@ -48,14 +60,17 @@ class FaultFileSystem : public spool::SystemFileSystem {
     return found;
   }
   [[nodiscard]] bool dead() const { return dead_; }
+  /// Octets that the write left in which the process died.
+  [[nodiscard]] std::uint64_t left_by_dead_write() const { return left_by_dead_write_; }
   /// The next process: calls work again.
   void revive() {
     dead_ = false;
+    left_by_dead_write_ = 0;
     fault_ = {};
   }
   void set_processes_exist(bool exist) { processes_exist_ = exist; }
   /// Called before every call with its name; may change files as another program would.
-  void (*intruder)(FaultFileSystem&, std::string_view call) = nullptr;
+  std::function<void(FaultFileSystem&, std::string_view call)> intruder;
   void* intruder_data = nullptr;
 
   base::Result<base::UniqueFd> open_at(int folder, const std::string& name, int flags, unsigned mode) override {
@@ -72,18 +87,22 @@ class FaultFileSystem : public spool::SystemFileSystem {
   }
   base::Result<std::size_t> read_at(int fd, std::span<char> out, std::uint64_t offset) override {
     if (auto error = enter("read")) return *error;
+    if (transfers_are_short()) out = out.first((out.size() + 1) / 2);
     return SystemFileSystem::read_at(fd, out, offset);
   }
   base::Result<std::size_t> write_at(int fd, std::string_view bytes, std::uint64_t offset) override {
     if (auto error = enter("write")) return *error;
     const bool chosen = writes_++ == fault_.at;
     const std::size_t half = (bytes.size() + 1) / 2;
-    if (chosen && fault_.kind == Fault::Kind::short_write)
+    if ((chosen && fault_.kind == Fault::Kind::short_write) || transfers_are_short())
       return SystemFileSystem::write_at(fd, bytes.substr(0, half), offset);
     if (chosen && fault_.kind == Fault::Kind::die_in_write) {
       // A signal stops a write between two pages, a power loss between two sectors.
       const std::uint64_t end = (offset + half) / 512 * 512;
-      if (end > offset) static_cast<void>(SystemFileSystem::write_at(fd, bytes.substr(0, end - offset), offset));
+      if (end > offset) {
+        left_by_dead_write_ = std::min<std::uint64_t>(end - offset, bytes.size());
+        static_cast<void>(SystemFileSystem::write_at(fd, bytes.substr(0, left_by_dead_write_), offset));
+      }
       dead_ = true;
       return base::Error::from_errno(EIO, "dead");
     }
@@ -166,18 +185,25 @@ class FaultFileSystem : public spool::SystemFileSystem {
   std::string boot = "first-boot";
 
  private:
+  [[nodiscard]] bool transfers_are_short() const {
+    return fault_.kind == Fault::Kind::short_transfers && calls_.size() > fault_.at;
+  }
   /// The error of this call, if it is to fail.
   std::optional<base::Error> enter(std::string call) {
     if (dead_) return base::Error::from_errno(EIO, "dead");
-    if (intruder != nullptr) intruder(*this, call);
-    const std::size_t number = calls_.size();
+    if (auto call_him = intruder) call_him(*this, call);  // a copy: he may take himself away
+    const bool meant = call.starts_with(fault_.only);
+    const std::size_t number = fault_.only.empty() ? calls_.size() : meant_;
+    meant_ += meant ? 1U : 0U;
     calls_.push_back(std::move(call));
+    if (!meant) return std::nullopt;
     if (fault_.kind == Fault::Kind::die && number == fault_.at) {
       dead_ = true;
       return base::Error::from_errno(EIO, "dead");
     }
     const bool fails = (fault_.kind == Fault::Kind::fail_once && number == fault_.at) ||
-                       (fault_.kind == Fault::Kind::fail_from && number >= fault_.at);
+                       (fault_.kind == Fault::Kind::fail_from && number >= fault_.at) ||
+                       (fault_.kind == Fault::Kind::fail_alternate && number >= fault_.at && (number - fault_.at) % 2 == 0);
     if (!fails) return std::nullopt;
     return base::Error::from_errno(fault_.errno_value, calls_.back());
   }
@@ -186,6 +212,8 @@ class FaultFileSystem : public spool::SystemFileSystem {
   Fault fault_;
   std::vector<std::string> calls_;
   std::size_t writes_ = 0;
+  std::size_t meant_ = 0;
+  std::uint64_t left_by_dead_write_ = 0;
   bool dead_ = false;
   bool processes_exist_ = true;
 };

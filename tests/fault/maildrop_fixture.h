@@ -8,8 +8,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -39,9 +37,8 @@ inline std::string mmdf_message(unsigned number, std::size_t body = 100) {
 /// In memory where there is such a folder: the tests sync thousands of times.
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    const bool memory = ::access("/dev/shm", W_OK) == 0;
-    path_ = memory ? "/dev/shm/qpop-test.XXXXXX" : "/tmp/qpop-test.XXXXXX";
+  explicit TemporaryFolder(const std::string& where = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") {
+    path_ = where + "/qpop-test.XXXXXX";
     if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp");
   }
   TemporaryFolder(const TemporaryFolder&) = delete;
@@ -58,13 +55,9 @@ class TemporaryFolder {
 
 class MaildropFixture {
  public:
-  MaildropFixture() {
-    for (const char* name : {"/spool", "/state"}) {
-      if (::mkdir((folder_.path() + name).c_str(), 0700) != 0) throw std::runtime_error("mkdir");
-    }
-    spool_folder_ = base::UniqueFd{::open((folder_.path() + "/spool").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    state_folder_ = base::UniqueFd{::open((folder_.path() + "/state").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  }
+  MaildropFixture() { open_folders(folder_.path(), folder_.path()); }
+  /// Spool and state below folders of the caller, on file systems of his choice.
+  MaildropFixture(const std::string& spool_in, const std::string& state_in) { open_folders(spool_in, state_in); }
 
   [[nodiscard]] spool::MaildropPaths paths() const {
     return {.spool_folder_fd = spool_folder_.get(),
@@ -72,21 +65,22 @@ class MaildropFixture {
             .state_folder_fd = state_folder_.get(),
             .owner_uid = static_cast<std::uint32_t>(::getuid())};
   }
-  [[nodiscard]] std::string spool_path() const { return folder_.path() + "/spool/ada"; }
+  [[nodiscard]] std::string spool_path() const { return spool_in_ + "/spool/ada"; }
   [[nodiscard]] std::string lock_path() const { return spool_path() + ".lock"; }
-  [[nodiscard]] std::string state_path(const std::string& name) const { return folder_.path() + "/state/" + name; }
+  [[nodiscard]] std::string state_path(const std::string& name) const { return state_in_ + "/state/" + name; }
   [[nodiscard]] int spool_folder() const { return spool_folder_.get(); }
   [[nodiscard]] int state_folder() const { return state_folder_.get(); }
 
-  static void write_file(const std::string& path, const std::string& bytes) {
-    std::ofstream{path, std::ios::binary | std::ios::trunc} << bytes;
-  }
-  static void append_file(const std::string& path, const std::string& bytes) {
-    std::ofstream{path, std::ios::binary | std::ios::app} << bytes;
-  }
+  static void write_file(const std::string& path, const std::string& bytes) { put(path, O_TRUNC, bytes); }
+  static void append_file(const std::string& path, const std::string& bytes) { put(path, O_APPEND, bytes); }
+  /// Empty when there is no such file.
   static std::string read_file(const std::string& path) {
-    std::ifstream in{path, std::ios::binary};
-    return {std::istreambuf_iterator<char>{in}, {}};
+    const base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    struct stat status {};
+    if (!fd.valid() || ::fstat(fd.get(), &status) != 0) return {};
+    std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
+    if (::read(fd.get(), bytes.data(), bytes.size()) != status.st_size) throw std::runtime_error("read " + path);
+    return bytes;
   }
   void write_spool(const std::string& bytes) const {
     write_file(spool_path(), bytes);
@@ -109,13 +103,38 @@ class MaildropFixture {
 
   [[nodiscard]] std::vector<std::string> state_names() const {
     std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator{folder_.path() + "/state"})
+    for (const auto& entry : std::filesystem::directory_iterator{state_in_ + "/state"})
       names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
     return names;
+  }
+  /// As new, but for the spool's inode when it is kept.
+  void clear(bool keep_spool = false) const {
+    for (const auto& name : state_names()) ::unlinkat(state_folder_.get(), name.c_str(), 0);
+    ::unlink(lock_path().c_str());
+    if (!keep_spool) ::unlink(spool_path().c_str());
   }
 
  private:
+  static void put(const std::string& path, int flag, const std::string& bytes) {
+    const base::UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flag, 0600)};
+    if (!fd.valid() || ::write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+      throw std::runtime_error("write " + path);
+  }
+  void open_folders(const std::string& spool_in, const std::string& state_in) {
+    spool_in_ = spool_in;
+    state_in_ = state_in;
+    const auto open = [](const std::string& path) {
+      if (::mkdir(path.c_str(), 0700) != 0) throw std::runtime_error("mkdir " + path);
+      return base::UniqueFd{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    };
+    spool_folder_ = open(spool_in + "/spool");
+    state_folder_ = open(state_in + "/state");
+  }
+
   TemporaryFolder folder_;
+  std::string spool_in_;
+  std::string state_in_;
   base::UniqueFd spool_folder_;
   base::UniqueFd state_folder_;
 };

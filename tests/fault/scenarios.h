@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/fault/maildrop_fixture.h"
@@ -16,65 +17,34 @@ struct Scenario {
   std::string arrived;            ///< appended before the update
   std::string before;             ///< spool when nothing was removed
   std::string after;              ///< spool when the update is complete
-  std::string after_full_disk{};  ///< the same where there was no room to repair its end
   std::string delivery;           ///< a message of this format, for tests that deliver later
+  /// The spool does not end like a message ends: what is appended by others becomes part of its last message.
+  bool open_end = false;
+  std::string end_repair;  ///< what `after` has more than the kept messages, because the last one lacked it
+  bool large = false;  ///< more than one piece of a transfer; tests that run every scenario many times take fewer
+  std::vector<std::string> units;  ///< as in the spool: the messages of the session, then those that arrived
+
+  [[nodiscard]] bool is_deleted(std::size_t unit) const {
+    return std::find(deleted.begin(), deleted.end(), unit) != deleted.end();
+  }
+  [[nodiscard]] bool crlf() const { return delivery.find("\r\n") != std::string::npos; }
+  [[nodiscard]] bool mmdf() const { return delivery.front() == kSeparator.front(); }
 };
 
-inline Scenario make_scenario(std::string name, const std::vector<std::string>& messages, std::vector<unsigned> deleted,
-                              const std::string& arrived, const std::string& delivery,
-                              const std::string& end_repair = "") {
-  Scenario out{.name = std::move(name),
-               .spool = {},
-               .deleted = std::move(deleted),
-               .arrived = arrived,
-               .before = {},
-               .after = {},
-               .after_full_disk = {},
-               .delivery = delivery};
-  for (unsigned i = 0; i < messages.size(); ++i) {
-    out.spool += messages[i];
-    if (std::find(out.deleted.begin(), out.deleted.end(), i) == out.deleted.end()) out.after += messages[i];
-  }
-  out.before = out.spool + arrived;
-  out.after_full_disk = out.after + arrived;
-  out.after += arrived + end_repair;
-  return out;
-}
+/// What a message is recognised by: its octets without postmark, separators and the line ends behind it.
+[[nodiscard]] std::string_view core_of(std::string_view unit);
 
-/// Small messages, so that the sectors of old and new places overlap in every way, and some of more than a sector.
-inline std::vector<Scenario> scenarios() {
-  std::vector<Scenario> out;
-  for (const bool mmdf : {false, true}) {
-    const auto message = [&](unsigned number, std::size_t body) {
-      return mmdf ? mmdf_message(number, body) : mbox_message(number, body);
-    };
-    const std::vector<std::string> m{message(1, 100), message(2, 1300), message(3, 50), message(4, 600),
-                                     message(5, 100)};
-    const std::string fresh = message(8, 400);
-    const std::string delivery = message(9, 200);
-    const std::string kind = mmdf ? "MMDF " : "mbox ";
-    const auto add = [&](const std::string& name, std::vector<unsigned> deleted, bool with_arrival = true) {
-      out.push_back(make_scenario(kind + name, m, deleted, "", delivery));
-      if (with_arrival) out.push_back(make_scenario(kind + name + ", new mail", m, deleted, fresh, delivery));
-    };
-    add("first", {0});
-    add("middle", {2});
-    add("last", {4});
-    add("every second", {0, 2, 4});
-    add("the other second", {1, 3}, false);
-    add("all", {0, 1, 2, 3, 4});
-    add("all but the last", {0, 1, 2, 3}, false);
-    out.push_back(make_scenario(kind + "one alone", {m[0]}, {0}, "", delivery));
-    const std::size_t missing = mmdf ? kSeparator.size() : 2;
-    auto cut = m;
-    cut.back().resize(cut.back().size() - missing);
-    out.push_back(
-        make_scenario(kind + "first, last one has no end", cut, {0}, "", delivery, mmdf ? kSeparator : "\n\n"));
-    // Equal messages: the place of the cut looks like the place of a message.
-    out.push_back(make_scenario(kind + "twins", {m[0], m[0], m[0], m[0]}, {1}, "", delivery));
-  }
-  return out;
-}
+/// A message of exactly `octets` octets on disk, at least some 150.
+[[nodiscard]] std::string sized_message(unsigned number, std::size_t octets, bool mmdf = false);
+
+/// One more message in the format of the scenario.
+[[nodiscard]] std::string more_mail(const Scenario& scenario, unsigned number, std::size_t body = 200);
+
+/// All of them; the same list, in the same order, each time.
+[[nodiscard]] const std::vector<Scenario>& scenarios();
+
+/// The one whose name begins so; throws when there is none.
+[[nodiscard]] const Scenario& scenario(std::string_view name);
 
 /// One session up to the point where the update starts.
 class Session {

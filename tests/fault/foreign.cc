@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+// A foreign mail reader.
+#include "tests/fault/foreign.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "tests/fault/verdict.h"
+
+namespace qpop::test {
+
+namespace {
+
+std::size_t occurrences(std::string_view text, std::string_view what) {
+  std::size_t count = 0;
+  for (auto at = text.find(what); at != std::string_view::npos; at = text.find(what, at + what.size())) ++count;
+  return count;
+}
+
+std::vector<std::string> split_mmdf(const std::string& spool) {
+  std::vector<std::string> units;
+  std::size_t at = 0;
+  while (at < spool.size()) {
+    const auto closing = spool.find(kSeparator, at + kSeparator.size());
+    const auto end = closing == std::string::npos ? spool.size() : closing + kSeparator.size();
+    units.push_back(spool.substr(at, end - at));
+    at = end;
+  }
+  return units;
+}
+
+std::vector<std::string> split_mbox(const std::string& spool) {
+  std::vector<std::string> units;
+  std::size_t start = 0;
+  for (std::size_t at = spool.find("\nFrom "); at != std::string::npos; at = spool.find("\nFrom ", at + 1)) {
+    const bool empty_line = at >= 1 && (spool[at - 1] == '\n' || (spool[at - 1] == '\r' && at >= 2 && spool[at - 2] == '\n'));
+    if (!empty_line) continue;
+    units.push_back(spool.substr(start, at + 1 - start));
+    start = at + 1;
+  }
+  if (start < spool.size()) units.push_back(spool.substr(start));
+  return units;
+}
+
+const std::string kMark = "Status: RO\n";
+
+/// Readers note in the header what has been read.
+std::string with_status(const std::string& unit) {
+  const auto core = core_of(unit);
+  const auto at = static_cast<std::size_t>(core.data() - unit.data());
+  return unit.substr(0, at) + kMark + unit.substr(at);
+}
+
+void put_in_place(const MaildropFixture& drop, const std::vector<std::string>& units, bool new_file) {
+  std::string all;
+  for (const auto& unit : units) all += unit;
+  if (new_file) ::unlink(drop.spool_path().c_str());
+  MaildropFixture::write_file(drop.spool_path(), all);
+}
+
+}  // namespace
+
+std::vector<std::string> split(const std::string& spool, bool mmdf) {
+  return mmdf ? split_mmdf(spool) : split_mbox(spool);
+}
+
+ForeignRewrite rewrite_spool(const MaildropFixture& drop, const Scenario& s, const std::vector<std::string>& delivered,
+                             std::mt19937& random) {
+  ForeignRewrite out;
+  auto units = split(drop.spool(), s.mmdf());
+  for (const auto& unit : s.units) ++out.known[std::string{core_of(unit)}];
+  for (const auto& unit : delivered) ++out.known[std::string{core_of(unit)}];
+  const Cores ours = out.known;
+  for (const auto& unit : units) out.whole = out.whole && out.known.contains(std::string{core_of(unit)});
+  const auto pick = [&] { return units.begin() + static_cast<std::ptrdiff_t>(random() % units.size()); };
+  bool new_file = random() % 2 == 0;
+  switch (units.empty() ? 4 : random() % 7) {
+    case 0:
+      out.what = "removes one";
+      units.erase(pick());
+      break;
+    case 1:
+      out.what = "exchanges two";
+      std::iter_swap(pick(), pick());
+      break;
+    case 2:
+      out.what = "marks all as read";
+      for (auto& unit : units) unit = with_status(unit);
+      break;
+    case 3:
+      out.what = "keeps the last one";
+      units.erase(units.begin(), units.end() - 1);
+      break;
+    case 4:
+      out.what = "removes all";
+      units.clear();
+      break;
+    case 5:
+      out.what = "marks one as read";
+      if (const auto one = pick(); true) *one = with_status(*one);
+      break;
+    case 6:
+      out.what = "writes the same again";
+      break;
+  }
+  put_in_place(drop, units, new_file);
+  if (units.empty() && random() % 2 == 0) ::unlink(drop.spool_path().c_str());
+  if (new_file) out.what += ", in a new file";
+  // What is whole in the spool now, or in the journal, must not be lost. A journal without mail in it promises nothing.
+  const auto spool = drop.spool();
+  const auto journal = MaildropFixture::read_file(drop.state_path("journal"));
+  for (const auto& unit : units) ++out.known[std::string{core_of(unit)}];
+  for (const auto& [core, unused] : out.known) {
+    // Pieces that the reader took for a message are none; when the update is redone they go.
+    const bool marked = core.starts_with(kMark) && ours.contains(core.substr(kMark.size()));
+    if (!ours.contains(core) && !marked) continue;
+    std::size_t wanted = 0;
+    for (std::size_t i = 0; i < s.units.size(); ++i) wanted += !s.is_deleted(i) && core_of(s.units[i]) == core ? 1U : 0U;
+    for (const auto& unit : delivered) wanted += core_of(unit) == core ? 1U : 0U;
+    const std::size_t saved = wanted == 0 ? 0 : std::min(wanted, occurrences(journal, core));
+    // Half moved mail may be there twice, and what the session deleted may go, if the update is redone.
+    std::size_t kept = occurrences(spool, core);
+    if (ours.contains(core)) kept = std::min(kept, wanted);
+    const std::size_t needed = std::max(kept, saved);
+    if (needed > 0) out.required[core] = needed;
+  }
+  return out;
+}
+
+void add_delivery(ForeignRewrite& rewrite, const std::string& unit) {
+  const std::string core{core_of(unit)};
+  ++rewrite.known[core];
+  ++rewrite.required[core];
+}
+
+ForeignVerdict judge_rewritten(const MaildropFixture& drop, const Scenario& s, const ForeignRewrite& rewrite) {
+  ForeignVerdict out;
+  Process later{drop};
+  later.be_later();
+  const auto opened = later.open();
+  // Pieces that the reader took for messages may make no mailbox.
+  const bool hopeless = !opened && opened.error().kind() == base::ErrorKind::malformed && !rewrite.whole;
+  if (!opened && !hopeless) {
+    out.torn = true;
+    out.text = "the next session cannot open the maildrop: " + opened.error().message();
+    return out;
+  }
+  const auto spool = drop.spool();
+  for (const auto& [core, count] : rewrite.required) {
+    if (occurrences(spool, core) >= count) continue;
+    out.lost = true;
+    out.text = "a message is lost: " + core.substr(0, 40);
+  }
+  // What stands alone must be whole, or have been in pieces before.
+  for (const auto& unit : split(spool, s.mmdf())) {
+    if (!rewrite.whole || rewrite.known.contains(std::string{core_of(unit)})) continue;
+    out.torn = true;
+    out.text += " a message is torn: " + std::string{core_of(unit).substr(0, 40)};
+  }
+  for (const auto& name : strange_names(drop)) {
+    // Without a spool there is no lock under which they could be removed; they do no harm.
+    if (spool.empty() && name.ends_with(".tmp")) continue;
+    if (!name.starts_with("saved-")) out.text += name + " is left";
+  }
+  return out;
+}
+
+}  // namespace qpop::test
