@@ -54,6 +54,23 @@ Status for_each_piece(FileSystem& fs, int fd, std::uint64_t from, std::uint64_t 
   return {};
 }
 
+Status copy_octets(FileSystem& fs, int from_fd, std::uint64_t from, int to_fd, std::uint64_t to, std::uint64_t length,
+                   const std::function<void(std::string_view)>& seen) {
+  std::vector<char> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, length)));
+  while (length > 0) {
+    const std::span<char> piece{buffer.data(),
+                                static_cast<std::size_t>(std::min<std::uint64_t>({buffer.size(), length, kChunk - to % kChunk}))};
+    if (auto read = read_exactly(fs, from_fd, piece, from); !read) return read;
+    const std::string_view octets{piece.data(), piece.size()};
+    seen(octets);
+    if (auto put = write_all(fs, to_fd, octets, to); !put) return put;
+    from += piece.size();
+    to += piece.size();
+    length -= piece.size();
+  }
+  return {};
+}
+
 Status remove_if_present(FileSystem& fs, int folder, const std::string& name) {
   auto removed = again([&] { return fs.unlink_at(folder, name); });
   if (!removed && removed.error().kind() == ErrorKind::not_found) return {};

@@ -38,6 +38,11 @@ auto again(Call&& call) {
 [[nodiscard]] base::Status for_each_piece(FileSystem& fs, int fd, std::uint64_t from, std::uint64_t to,
                                           const std::function<base::Status(std::string_view)>& take);
 
+/// Copies `length` octets. Every write but the last ends at a multiple of kChunk of the target, so that a process that is
+/// killed leaves no page and no sector of it half written. `seen` gets the octets of each write before it is made.
+[[nodiscard]] base::Status copy_octets(FileSystem& fs, int from_fd, std::uint64_t from, int to_fd, std::uint64_t to,
+                                       std::uint64_t length, const std::function<void(std::string_view)>& seen);
+
 /// Removes a name; that it is not there is fine.
 [[nodiscard]] base::Status remove_if_present(FileSystem& fs, int folder, const std::string& name);
 

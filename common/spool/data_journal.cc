@@ -234,14 +234,9 @@ Result<std::unique_ptr<Journal>> DataJournal::load(const Context& context, MailL
 }
 
 Status DataJournal::move(const Context& context, MailLock& lock) {
-  std::uint64_t to = header_.first;
-  auto moved = for_each_piece(context.fs, fd_.get(), kTailOffset, kTailOffset + tail_size(),
-                              [&](std::string_view piece) -> Status {
-                                lock.refresh();
-                                auto put = write_all(context.fs, lock.fd(), piece, to);
-                                to += piece.size();
-                                return put;
-                              });
+  // A kill between two writes must leave each sector old or new, or recovery would not know it again.
+  auto moved = copy_octets(context.fs, fd_.get(), kTailOffset, lock.fd(), header_.first, tail_size(),
+                           [&](std::string_view) { lock.refresh(); });
   if (!moved) return moved.error().at("move the kept messages");
   auto synced = again([&] { return context.fs.sync_data(lock.fd()); });
   return synced ? synced : Status{synced.error().at("sync the spool")};

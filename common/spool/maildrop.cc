@@ -36,7 +36,8 @@ Status make_spool(const Context& context, const MaildropPaths& paths) {
   const int flags = O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK;
   auto fd = again([&] { return context.fs.open_at(paths.spool_folder_fd, paths.spool_name, flags, 0600); });
   if (!fd && fd.error().errno_value() != EEXIST) return fd.error().at("make a spool for the messages of the journal");
-  return {};
+  // Who delivers into it syncs the file, not the name that he found.
+  return sync_spool_name(context.fs, paths);
 }
 
 /// Is there something to recover, and a spool to lock for it?

@@ -24,6 +24,7 @@ namespace qpop::spool {
 
 namespace {
 
+using base::Error;
 using base::ErrorKind;
 using base::Result;
 using base::Status;
@@ -31,6 +32,8 @@ using listing::Record;
 
 constexpr Magic kSalvageMagic{'Q', 'P', 'O', 'P', 'S', 'A', 'L', '\n'};
 constexpr std::uint64_t kBeforeSpan = 64UL * 1024;
+/// How often mail may come under our hands before we leave the journal for later.
+constexpr int kMaxRounds = 8;
 
 struct Beginning {
   Magic magic = kSalvageMagic;
@@ -175,40 +178,62 @@ Status record_beginning(const Context& context, int folder, MailLock& lock, std:
   return again([&] { return fs.sync_directory(folder); });
 }
 
-}  // namespace
-
-Result<Salvaged> salvage(const Context& context, const MaildropPaths& paths, MailLock& lock, const Journal& journal) {
-  FileSystem& fs = context.fs;
-  const int journal_fd = journal.mail().fd;
-  auto size = size_of(fs, lock.fd());
-  if (!size) return size.error();
-  auto earlier = earlier_beginning(context, paths.state_folder_fd, lock, *size);
+/// What is to be appended; its beginning is recorded.
+Result<Missing> plan_salvage(const Context& context, const MaildropPaths& paths, MailLock& lock, const Journal& journal,
+                             std::uint64_t size) {
+  auto earlier = earlier_beginning(context, paths.state_folder_fd, lock, size);
   if (!earlier) return earlier.error();
-  auto missing = find_missing(context, lock, journal, earlier->value_or(*size));
+  auto missing = find_missing(context, lock, journal, earlier->value_or(size));
   if (!missing) return missing.error();
-  if (earlier->has_value() && **earlier < *size) {
-    auto ours = is_our_own_start(context, lock, journal_fd, *missing, *size);
+  if (earlier->has_value() && **earlier < size) {
+    auto ours = is_our_own_start(context, lock, journal.mail().fd, *missing, size);
     if (!ours) return ours.error();
     if (!*ours) {
-      missing = find_missing(context, lock, journal, *size);
+      missing = find_missing(context, lock, journal, size);
       if (!missing) return missing.error();
       *earlier = std::nullopt;
     }
   }
-  const Salvaged done{.held = missing->held, .appended = missing->messages.size()};
-  if (missing->messages.empty()) return done;
-  if (!earlier->has_value()) {
-    if (auto put = record_beginning(context, paths.state_folder_fd, lock, *size); !put)
-      return put.error().at("record the beginning of the salvage");
-  }
-  auto written = for_each_missing(context, journal_fd, *missing, [&](std::string_view bytes, std::uint64_t at) {
+  if (missing->messages.empty() || earlier->has_value()) return missing;
+  if (auto put = record_beginning(context, paths.state_folder_fd, lock, size); !put)
+    return put.error().at("record the beginning of the salvage");
+  return missing;
+}
+
+/// Step 2.
+Status write_missing(const Context& context, MailLock& lock, int journal_fd, const Missing& missing) {
+  FileSystem& fs = context.fs;
+  if (missing.messages.empty()) return {};
+  auto written = for_each_missing(context, journal_fd, missing, [&](std::string_view bytes, std::uint64_t at) {
     lock.refresh();
     return write_all(fs, lock.fd(), bytes, at);
   });
   if (written) written = again([&] { return fs.sync(lock.fd()); });
-  if (written) return done;
-  static_cast<void>(again([&] { return fs.truncate(lock.fd(), missing->at); }));
+  if (written) return {};
+  // What was written is torn, and new mail would be glued to it. Unless it has come already.
+  const auto size = size_of(fs, lock.fd());
+  if (size && *size <= missing.end()) static_cast<void>(again([&] { return fs.truncate(lock.fd(), missing.at); }));
   return written.error().at("append mail of the journal");
+}
+
+}  // namespace
+
+Result<Salvaged> salvage(const Context& context, const MaildropPaths& paths, MailLock& lock, const Journal& journal) {
+  for (int round = 0; round < kMaxRounds; ++round) {
+    auto size = size_of(context.fs, lock.fd());
+    if (!size) return size.error();
+    auto missing = plan_salvage(context, paths, lock, journal, *size);
+    if (!missing) return missing.error();
+    const Salvaged done{.held = missing->held, .appended = missing->messages.size()};
+    auto now = size_of(context.fs, lock.fd());
+    if (!now) return now.error();
+    if (*now != *size) continue;  // mail came without locks, and stands where we would have written
+    if (auto put = write_missing(context, lock, journal.mail().fd, *missing); !put) return put.error();
+    // The other program may have put a new file in the place of the old one, and its name not be durable.
+    if (auto synced = sync_spool_name(context.fs, paths); !synced) return synced.error();
+    return done;
+  }
+  return Error{ErrorKind::busy, "the spool grows without its locks being taken"};
 }
 
 Status end_salvage(const Context& context, int state_folder_fd) {

@@ -18,7 +18,8 @@ struct Salvaged {
 /// touched: nothing is lost; mail that the other program removed may return. After a crash in the middle it is called
 /// again and writes the same octets to the same place, as long as nobody appended meanwhile.
 ///
-/// Precondition: journal.mail() has a file. Errors: no_space, io: the spool is as it was, or salvage starts again.
+/// Precondition: journal.mail() has a file. Errors: no_space, io, busy (mail keeps coming without locks): the spool is
+/// as it was, or salvage starts again.
 [[nodiscard]] base::Result<Salvaged> salvage(const Context& context, const MaildropPaths& paths, MailLock& lock,
                                              const Journal& journal);
 

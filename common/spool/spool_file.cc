@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "common/mbox/from_line.h"
 
@@ -62,6 +63,12 @@ Result<UniqueFd> open_spool(FileSystem& fs, const MaildropPaths& paths, int flag
   if (!opened) return opened.error();
   if (auto fit = check_spool(*opened, paths.owner_uid); !fit) return fit.error();
   return fd;
+}
+
+Status sync_spool_name(FileSystem& fs, const MaildropPaths& paths) {
+  auto synced = again([&] { return fs.sync_directory(paths.spool_folder_fd); });
+  if (synced || synced.error().errno_value() == EBADF || synced.error().errno_value() == EINVAL) return {};
+  return synced.error().at("sync the spool folder");
 }
 
 Result<std::uint64_t> size_of(FileSystem& fs, int fd) {

@@ -13,6 +13,7 @@
 namespace qpop::spool {
 
 using files::again;
+using files::copy_octets;
 using files::exists;
 using files::for_each_piece;
 using files::kChunk;
@@ -27,6 +28,10 @@ using files::write_all;
 /// Flags    O_RDONLY or O_RDWR; O_NONBLOCK is added, O_NOFOLLOW and O_CLOEXEC come from the seam.
 /// Errors   not_found; unsafe: not a regular file, another owner, more than one link, the detail names it; denied, io.
 [[nodiscard]] base::Result<base::UniqueFd> open_spool(FileSystem& fs, const MaildropPaths& paths, int flags);
+
+/// Makes the name of the spool durable. A folder that may be searched but not read cannot be synced: then the sync of the
+/// spool itself has to do, which on the usual file systems takes the name along.
+[[nodiscard]] base::Status sync_spool_name(FileSystem& fs, const MaildropPaths& paths);
 
 [[nodiscard]] base::Result<std::uint64_t> size_of(FileSystem& fs, int fd);
 

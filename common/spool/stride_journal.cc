@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "common/spool/spool_file.h"
 
@@ -172,6 +173,7 @@ Result<std::unique_ptr<Journal>> StrideJournal::load(const Context& context, Uni
   }
   if (!best) return Error{ErrorKind::malformed, "journal: checksum differs"};
   best->fd_ = std::move(fd);
+  best->loaded_ = true;
   return best;
 }
 
@@ -254,18 +256,25 @@ Result<bool> StrideJournal::is_uncut(const Context& context, MailLock& lock, std
   return rest_hashes_[next] == slot_.rest_hash;
 }
 
+/// A journal in the other half, or a slot, was written in place; when its sync failed, the page cache holds it as if it
+/// were on the disk, and a sync alone would not write it again. Nothing may be moved by it before.
+Status StrideJournal::make_durable(const Context& context) {
+  if (!std::exchange(loaded_, false)) return {};
+  if (slot_.stride > 0) return record_progress(context);
+  return write_half(context, fd_.get());
+}
+
 Status StrideJournal::move(const Context& context, MailLock& lock) {
+  if (auto durable = make_durable(context); !durable) return durable.error().at("write the journal again");
   for (auto k = static_cast<std::size_t>(slot_.stride); k < strides_.size(); ++k) {
     std::uint64_t to = strides_[k].to;
     auto moved = for_each_part(sources_, strides_[k], [&](Range part) {
-      return for_each_piece(context.fs, lock.fd(), part.offset, part.offset + part.length,
-                            [&](std::string_view piece) -> Status {
-                              lock.refresh();
-                              moved_.add(piece);
-                              auto put = write_all(context.fs, lock.fd(), piece, to);
-                              to += piece.size();
-                              return put;
-                            });
+      auto copied = copy_octets(context.fs, lock.fd(), part.offset, lock.fd(), to, part.length, [&](std::string_view octets) {
+        lock.refresh();
+        moved_.add(octets);
+      });
+      to += part.length;
+      return copied;
     });
     if (!moved) return moved.error().at("move the kept messages");
     if (auto synced = sync_file(context, lock.fd()); !synced) return synced.error().at("sync the spool");

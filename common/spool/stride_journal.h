@@ -83,6 +83,7 @@ class StrideJournal final : public Journal {
   [[nodiscard]] base::Status write_half(const Context& context, int fd) const;
   [[nodiscard]] base::Status read_slots(const Context& context, int fd);
   [[nodiscard]] base::Status record_progress(const Context& context);
+  [[nodiscard]] base::Status make_durable(const Context& context);
   [[nodiscard]] digest::Digest16 whole_hash() const;
   [[nodiscard]] digest::Digest16 slot_hash(const StrideSlot& slot) const;
   [[nodiscard]] base::Result<digest::Digest16> hash_stride(const Context& context, MailLock& lock, std::size_t stride,
@@ -91,6 +92,7 @@ class StrideJournal final : public Journal {
   [[nodiscard]] base::Result<bool> is_uncut(const Context& context, MailLock& lock, std::uint64_t size);
 
   base::UniqueFd fd_;
+  bool loaded_ = false;     ///< what we read may be in the page cache alone
   std::uint64_t base_ = 0;  ///< offset of our half
   StrideHeader stride_header_;
   std::vector<Range> sources_;

@@ -89,7 +89,9 @@ Status cut_only(const Context& context, MailLock& lock, const UpdatePlan& plan) 
   if (auto cut = again([&] { return context.fs.truncate(lock.fd(), plan.first); }); !cut)
     return cut.error().at("cut the spool");
   auto synced = again([&] { return context.fs.sync(lock.fd()); });
-  return synced ? synced : Status{synced.error().at("sync the spool")};
+  if (synced) return {};
+  // Whatever the errno: no caller may conclude that nothing was touched.
+  return Error{ErrorKind::io, fmt::format("sync the spool behind the cut: {}", synced.error().message())};
 }
 
 /// What the last message lacks at its end; nothing when it was deleted.
@@ -146,9 +148,11 @@ Status set_times(const Context& context, MailLock& lock, const FileStatus& befor
 
 /// Step 6, index.
 Status rewrite_index(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolListing& before,
-                     UpdatePlan plan, bool padded, Warnings& warnings) {
+                     UpdatePlan plan, std::uint64_t size, bool padded, Warnings& warnings) {
   auto status = again([&] { return context.fs.status(lock.fd()); });
   if (!status) return status.error();
+  // Mail came without locks: an index that does not know it must not name this spool.
+  if (status->identity.size != size) return {};
   SpoolListing after;
   after.records = std::move(plan.kept);
   after.header.end = status->identity.size;
@@ -217,7 +221,7 @@ Status apply_update(const Context& context, const MaildropPaths& paths, MailLock
     warnings.push_back(fmt::format("set times: {}", set.error().message()));
   // Mail that came without locks is in the spool but not in the plan: the next open scans.
   if (size != plan.first + plan.tail_size + padding.size()) return {};
-  if (auto index = rewrite_index(context, paths, lock, listing, plan, !padding.empty(), warnings); !index) {
+  if (auto index = rewrite_index(context, paths, lock, listing, plan, size, !padding.empty(), warnings); !index) {
     warnings.push_back(
         fmt::format("rewrite the index: {}; the maildrop is scanned next time", index.error().message()));
   }
