@@ -7,8 +7,8 @@
 //     they did not reach the disk.
 //  3. The caller removes `salvage` and sets the journal aside.
 // Called again, with a file `salvage` that fits M: when what stands behind B is a part of the octets, they are written
-// again. When it is something else, mail was delivered behind a torn message; then salvage begins anew behind it, and the
-// torn octets stay: we cannot know that they are ours alone.
+// again. When something else follows, mail was delivered behind them: they are written as far as they came, and salvage
+// begins anew behind that mail. Only a message that was written in part stays torn then, beside its whole copy.
 #include "common/spool/salvage.h"
 
 #include <fcntl.h>
@@ -126,21 +126,38 @@ Status for_each_missing(const Context& context, int journal_fd, const Missing& m
   return {};
 }
 
-/// Is everything behind missing.at a part of what we would write there, or zeros?
-Result<bool> is_our_own_start(const Context& context, MailLock& lock, int journal_fd, const Missing& missing,
-                              std::uint64_t size) {
-  if (size > missing.end()) return false;
-  bool ours = true;
+/// How far behind missing.at the spool holds what we would write there, or zeros in its place.
+Result<std::uint64_t> own_until(const Context& context, MailLock& lock, int journal_fd, const Missing& missing,
+                                std::uint64_t size) {
+  std::uint64_t until = missing.at;
   std::string there;
   auto read = for_each_missing(context, journal_fd, missing, [&](std::string_view bytes, std::uint64_t at) -> Status {
-    if (at >= size) return {};
-    there.resize(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), size - at)));
+    if (at != until) return {};  // it ended before
+    there.resize(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), size - std::min(size, at))));
     if (auto got = read_exactly(context.fs, lock.fd(), there, at); !got) return got;
-    for (std::size_t i = 0; i < there.size(); ++i) ours = ours && (there[i] == bytes[i] || there[i] == '\0');
+    std::size_t same = 0;
+    while (same < there.size() && (there[same] == bytes[same] || there[same] == '\0')) ++same;
+    until += same;
     return {};
   });
   if (!read) return read.error();
-  return ours;
+  return until;
+}
+
+/// Writes what is missing as far as `until`, durably. `before_first` is called directly before the first write.
+Status write_missing(const Context& context, MailLock& lock, int journal_fd, const Missing& missing, std::uint64_t until,
+                     const std::function<Status()>& before_first) {
+  bool written_to = false;
+  auto written = for_each_missing(context, journal_fd, missing, [&](std::string_view bytes, std::uint64_t at) -> Status {
+    lock.refresh();
+    if (at >= until || bytes.empty()) return {};
+    if (!std::exchange(written_to, true)) {
+      if (auto may = before_first(); !may) return may;
+    }
+    const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), until - at));
+    return write_all(context.fs, lock.fd(), bytes.substr(0, room), at);
+  });
+  return written ? again([&] { return context.fs.sync(lock.fd()); }) : written;
 }
 
 /// The size at which an earlier salvage of this spool began. Empty: there was none.
@@ -186,9 +203,13 @@ Result<Missing> plan_salvage(const Context& context, const MaildropPaths& paths,
   auto missing = find_missing(context, lock, journal, earlier->value_or(size));
   if (!missing) return missing.error();
   if (earlier->has_value() && **earlier < size) {
-    auto ours = is_our_own_start(context, lock, journal.mail().fd, *missing, size);
-    if (!ours) return ours.error();
-    if (!*ours) {
+    auto until = own_until(context, lock, journal.mail().fd, *missing, size);
+    if (!until) return until.error();
+    if (*until < size) {
+      // Mail was delivered behind octets of ours that may be zeros now; it must not be read as a part of them.
+      if (auto put = write_missing(context, lock, journal.mail().fd, *missing, *until, [] { return Status{}; });
+          !put)
+        return put.error();
       missing = find_missing(context, lock, journal, size);
       if (!missing) return missing.error();
       *earlier = std::nullopt;
@@ -200,20 +221,26 @@ Result<Missing> plan_salvage(const Context& context, const MaildropPaths& paths,
   return missing;
 }
 
-/// Step 2.
-Status write_missing(const Context& context, MailLock& lock, int journal_fd, const Missing& missing) {
-  FileSystem& fs = context.fs;
+/// Step 2. Errors: changed (mail came without locks and stands where we would have written; nothing was written). Between
+/// this look at the size and the first octet only a lease helps.
+Status append_missing(const Context& context, MailLock& lock, int journal_fd, const Missing& missing,
+                      std::uint64_t size) {
   if (missing.messages.empty()) return {};
-  auto written = for_each_missing(context, journal_fd, missing, [&](std::string_view bytes, std::uint64_t at) {
-    lock.refresh();
-    return write_all(fs, lock.fd(), bytes, at);
+  bool touched = false;
+  auto written = write_missing(context, lock, journal_fd, missing, missing.end(), [&]() -> Status {
+    auto now = size_of(context.fs, lock.fd());
+    if (!now) return now.error();
+    if (*now != size) return Error{ErrorKind::changed, "the spool grew without its locks being taken"};
+    touched = true;
+    return {};
   });
-  if (written) written = again([&] { return fs.sync(lock.fd()); });
-  if (written) return {};
+  if (written || !touched) return written;
   // What was written is torn, and new mail would be glued to it. Unless it has come already.
-  const auto size = size_of(fs, lock.fd());
-  if (size && *size <= missing.end()) static_cast<void>(again([&] { return fs.truncate(lock.fd(), missing.at); }));
-  return written.error().at("append mail of the journal");
+  const auto now = size_of(context.fs, lock.fd());
+  if (now && *now <= missing.end()) static_cast<void>(again([&] { return context.fs.truncate(lock.fd(), missing.at); }));
+  // Whatever the kind: only `changed` from above means that nothing was written.
+  return Error{written.error().kind() == ErrorKind::no_space ? ErrorKind::no_space : ErrorKind::io,
+               written.error().at("append mail of the journal").message()};
 }
 
 }  // namespace
@@ -224,20 +251,21 @@ Result<Salvaged> salvage(const Context& context, const MaildropPaths& paths, Mai
     if (!size) return size.error();
     auto missing = plan_salvage(context, paths, lock, journal, *size);
     if (!missing) return missing.error();
-    const Salvaged done{.held = missing->held, .appended = missing->messages.size()};
-    auto now = size_of(context.fs, lock.fd());
-    if (!now) return now.error();
-    if (*now != *size) continue;  // mail came without locks, and stands where we would have written
-    if (auto put = write_missing(context, lock, journal.mail().fd, *missing); !put) return put.error();
+    auto put = append_missing(context, lock, journal.mail().fd, *missing, *size);
+    if (!put && put.error().kind() == ErrorKind::changed) continue;
+    if (!put) return put.error();
     // The other program may have put a new file in the place of the old one, and its name not be durable.
     if (auto synced = sync_spool_name(context.fs, paths); !synced) return synced.error();
-    return done;
+    return Salvaged{.held = missing->held, .appended = missing->messages.size()};
   }
   return Error{ErrorKind::busy, "the spool grows without its locks being taken"};
 }
 
 Status end_salvage(const Context& context, int state_folder_fd) {
-  return remove_if_present(context.fs, state_folder_fd, kSalvageName);
+  auto removed = again([&] { return context.fs.unlink_at(state_folder_fd, kSalvageName); });
+  if (!removed && removed.error().kind() == ErrorKind::not_found) return {};
+  // Before the journal goes, or it could come back and stay without one.
+  return removed ? again([&] { return context.fs.sync_directory(state_folder_fd); }) : removed;
 }
 
 }  // namespace qpop::spool
