@@ -53,7 +53,7 @@ BOOST_AUTO_TEST_CASE(the_process_dies_at_every_call) {
     if (!share.has(which) || faults.enough()) continue;
     const auto& s = scenarios()[which];
     for (const auto kind : kDeaths) {
-      for (std::size_t at = 0; at < 400; ++at) {
+      for (std::size_t at = 0; at < 400 && !faults.enough(); ++at) {
         if (!share.takes(which, at)) continue;
         bool died = true;
         for (const bool mail : {false, true}) {
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(recovery_dies_at_every_call) {
   for (std::size_t which = 0; which < scenarios().size(); ++which) {
     if (!share.has(which) || faults.enough()) continue;
     const auto& s = scenarios()[which];
-    for (std::size_t first = 0; first < 400; ++first) {
+    for (std::size_t first = 0; first < 400 && !faults.enough(); ++first) {
       bool first_died = true;
       for (std::size_t second = 0; second < 400 && first_died; ++second) {
         if (!share.takes(which, first * 7 + second, 13)) continue;
@@ -152,7 +152,7 @@ BOOST_AUTO_TEST_CASE(recovery_fails_at_every_call) {
   for (std::size_t which = 0; which < scenarios().size(); ++which) {
     if (!share.has(which) || faults.enough()) continue;
     const auto& s = scenarios()[which];
-    for (std::size_t first = 0; first < 400; ++first) {
+    for (std::size_t first = 0; first < 400 && !faults.enough(); ++first) {
       if (!run_update(drop, s, {.kind = Fault::Kind::die, .at = first}).died) break;
       if (!anything_to_recover(drop)) continue;
       std::size_t calls = 400;

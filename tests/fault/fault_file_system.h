@@ -59,6 +59,8 @@ class FaultFileSystem : public spool::SystemFileSystem {
     for (const auto& call : calls_) found += call == name ? 1U : 0U;
     return found;
   }
+  /// Octets that all writes together have written.
+  [[nodiscard]] std::uint64_t octets_written() const { return octets_written_; }
   [[nodiscard]] bool dead() const { return dead_; }
   /// Octets that the write left in which the process died.
   [[nodiscard]] std::uint64_t left_by_dead_write() const { return left_by_dead_write_; }
@@ -106,6 +108,7 @@ class FaultFileSystem : public spool::SystemFileSystem {
       dead_ = true;
       return base::Error::from_errno(EIO, "dead");
     }
+    octets_written_ += bytes.size();
     return SystemFileSystem::write_at(fd, bytes, offset);
   }
   base::Status truncate(int fd, std::uint64_t size) override {
@@ -213,6 +216,7 @@ class FaultFileSystem : public spool::SystemFileSystem {
   std::vector<std::string> calls_;
   std::size_t writes_ = 0;
   std::size_t meant_ = 0;
+  std::uint64_t octets_written_ = 0;
   std::uint64_t left_by_dead_write_ = 0;
   bool dead_ = false;
   bool processes_exist_ = true;

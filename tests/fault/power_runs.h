@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -52,6 +53,7 @@ class PowerRuns {
     std::string unit;
   };
 
+  void run_next_session(RecordingProcess& process, const Scenario& s, const std::vector<Mail>& mail, std::string text);
   Fault pick_fault();
   std::string next_message(const Scenario& s);
   void hang_delivery_in(RecordingProcess& process, const MaildropFixture& drop, const Scenario& s,

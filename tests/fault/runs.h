@@ -48,8 +48,8 @@ class Faults {
     if (++count_ <= kShown) text_ += "\n  " + what + ": " + wrong;
   }
   [[nodiscard]] std::size_t count() const { return count_; }
-  /// After a few dozen it is enough.
-  [[nodiscard]] bool enough() const { return count_ > kEnough; }
+  /// More would say nothing new; the first one is enough when QPOP_FAULT_STOP is set.
+  [[nodiscard]] bool enough() const { return count_ > kEnough || (count_ > 0 && std::getenv("QPOP_FAULT_STOP") != nullptr); }
   [[nodiscard]] std::string text() const { return std::to_string(count_) + " faults" + text_; }
 
  private:

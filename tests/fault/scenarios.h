@@ -11,18 +11,18 @@
 namespace qpop::test {
 
 struct Scenario {
-  std::string name;
-  std::string spool;              ///< when the session opens the maildrop
-  std::vector<unsigned> deleted;  ///< marked by the session
-  std::string arrived;            ///< appended before the update
-  std::string before;             ///< spool when nothing was removed
-  std::string after;              ///< spool when the update is complete
-  std::string delivery;           ///< a message of this format, for tests that deliver later
+  std::string name{};
+  std::string spool{};              ///< when the session opens the maildrop
+  std::vector<unsigned> deleted{};  ///< marked by the session
+  std::string arrived{};            ///< appended before the update
+  std::string before{};             ///< spool when nothing was removed
+  std::string after{};              ///< spool when the update is complete
+  std::string delivery{};           ///< a message of this format, for tests that deliver later
   /// The spool does not end like a message ends: what is appended by others becomes part of its last message.
   bool open_end = false;
-  std::string end_repair;  ///< what `after` has more than the kept messages, because the last one lacked it
+  std::string end_repair{};  ///< what `after` has more than the kept messages, because the last one lacked it
   bool large = false;  ///< more than one piece of a transfer; tests that run every scenario many times take fewer
-  std::vector<std::string> units;  ///< as in the spool: the messages of the session, then those that arrived
+  std::vector<std::string> units{};  ///< as in the spool: the messages of the session, then those that arrived
 
   [[nodiscard]] bool is_deleted(std::size_t unit) const {
     return std::find(deleted.begin(), deleted.end(), unit) != deleted.end();

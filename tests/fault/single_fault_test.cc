@@ -43,7 +43,7 @@ std::string judge_leftovers(const MaildropFixture& drop, const UpdateRun& run) {
 
 void fail_each_call(const MaildropFixture& drop, const Scenario& s, const Share& share, std::size_t which,
                     const std::string& name, const Way& way, std::size_t& runs, Faults& faults) {
-  for (std::size_t at = 0;; ++at) {
+  for (std::size_t at = 0; !faults.enough(); ++at) {
     const bool once = way.kind == Fault::Kind::fail_once;
     if (!share.takes(which, at + static_cast<std::size_t>(way.errno_value), once ? 3 : 5)) {
       if (at > 400) break;  // no update has so many calls
@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(signals_and_short_transfers_are_no_failures) {
       for (std::size_t at = 0;; ++at) {
         // Each read of a half asks for the rest by halves: a hundred times the calls.
         const std::size_t thin = way.kind == Fault::Kind::short_transfers ? 11 : 1;
-        if (at > 400) break;
+        if (at > 400 || faults.enough()) break;
         if (!share.takes(which, at, thin)) continue;
         const auto run = run_update(drop, s, {.kind = way.kind, .at = at, .errno_value = way.errno_value});
         const auto what = describe(s, way.name, at, run);
@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(mail_arrives_without_locks_before_every_call) {
     if (!share.has(which) || faults.enough()) continue;
     if (s.open_end && s.mmdf()) continue;  // what is appended to it makes no MMDF maildrop, with us or without
     for (std::size_t at = 0;; ++at) {
-      if (at > 400) break;
+      if (at > 400 || faults.enough()) break;
       if (!share.takes(which, at, 2)) continue;
       std::vector<std::string> delivered;
       bool past = false;
