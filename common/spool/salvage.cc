@@ -144,16 +144,16 @@ Result<std::uint64_t> own_until(const Context& context, MailLock& lock, int jour
   return until;
 }
 
-/// Writes what is missing as far as `until`, durably. `before_first` is called directly before the first write.
+/// Writes what is missing as far as `until`, durably. Errors: changed (mail came without locks and stands where we would
+/// have written next). Between this look at the size and the write only a lease helps.
 Status write_missing(const Context& context, MailLock& lock, int journal_fd, const Missing& missing, std::uint64_t until,
-                     const std::function<Status()>& before_first) {
-  bool written_to = false;
+                     std::uint64_t size) {
   auto written = for_each_missing(context, journal_fd, missing, [&](std::string_view bytes, std::uint64_t at) -> Status {
     lock.refresh();
     if (at >= until || bytes.empty()) return {};
-    if (!std::exchange(written_to, true)) {
-      if (auto may = before_first(); !may) return may;
-    }
+    auto now = size_of(context.fs, lock.fd());
+    if (!now) return now.error();
+    if (*now != std::max(size, at)) return Error{ErrorKind::changed, "the spool grew without its locks being taken"};
     const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), until - at));
     return write_all(context.fs, lock.fd(), bytes.substr(0, room), at);
   });
@@ -207,7 +207,7 @@ Result<Missing> plan_salvage(const Context& context, const MaildropPaths& paths,
     if (!until) return until.error();
     if (*until < size) {
       // Mail was delivered behind octets of ours that may be zeros now; it must not be read as a part of them.
-      if (auto put = write_missing(context, lock, journal.mail().fd, *missing, *until, [] { return Status{}; });
+      if (auto put = write_missing(context, lock, journal.mail().fd, *missing, *until, size);
           !put)
         return put.error();
       missing = find_missing(context, lock, journal, size);
@@ -221,26 +221,16 @@ Result<Missing> plan_salvage(const Context& context, const MaildropPaths& paths,
   return missing;
 }
 
-/// Step 2. Errors: changed (mail came without locks and stands where we would have written; nothing was written). Between
-/// this look at the size and the first octet only a lease helps.
+/// Step 2. Errors: changed (as above; what was written are parts of the octets in their place, as after a crash).
 Status append_missing(const Context& context, MailLock& lock, int journal_fd, const Missing& missing,
                       std::uint64_t size) {
   if (missing.messages.empty()) return {};
-  bool touched = false;
-  auto written = write_missing(context, lock, journal_fd, missing, missing.end(), [&]() -> Status {
-    auto now = size_of(context.fs, lock.fd());
-    if (!now) return now.error();
-    if (*now != size) return Error{ErrorKind::changed, "the spool grew without its locks being taken"};
-    touched = true;
-    return {};
-  });
-  if (written || !touched) return written;
+  auto written = write_missing(context, lock, journal_fd, missing, missing.end(), size);
+  if (written || written.error().kind() == ErrorKind::changed) return written;
   // What was written is torn, and new mail would be glued to it. Unless it has come already.
   const auto now = size_of(context.fs, lock.fd());
   if (now && *now <= missing.end()) static_cast<void>(again([&] { return context.fs.truncate(lock.fd(), missing.at); }));
-  // Whatever the kind: only `changed` from above means that nothing was written.
-  return Error{written.error().kind() == ErrorKind::no_space ? ErrorKind::no_space : ErrorKind::io,
-               written.error().at("append mail of the journal").message()};
+  return written.error().at("append mail of the journal");
 }
 
 }  // namespace

@@ -15,9 +15,14 @@ using Kind = DiskStep::Kind;
 /// One file: what its reader saw last (the page cache), and what is on the disk.
 class Pages {
  public:
-  Pages(const std::string& bytes, bool torn, std::mt19937& random) : cache_(bytes), disk_(bytes), torn_(torn), random_(random) {
-    rubbish_ = random_() % 2 == 0;
-  }
+  /// `is_spool`: a disk writes whole sectors, and what was not written reads as zeros. Not so for the state, where checksums
+  /// must notice anything.
+  Pages(const std::string& bytes, bool is_spool, std::mt19937& random)
+      : cache_(bytes),
+        disk_(bytes),
+        torn_(!is_spool && random() % 2 == 0),
+        rubbish_(!is_spool && random() % 2 == 0),
+        random_(random) {}
 
   void write(std::uint64_t offset, const std::string& bytes) {
     if (cache_.size() < offset + bytes.size()) cache_.resize(offset + bytes.size(), '\0');
@@ -61,7 +66,7 @@ class Pages {
   std::string cache_;
   std::string disk_;
   bool torn_;
-  bool rubbish_ = false;
+  bool rubbish_;
   std::mt19937& random_;
 };
 
@@ -121,7 +126,7 @@ std::string DiskStory::content_after(std::size_t file, bool is_spool, std::size_
   };
   static constexpr std::array<unsigned, 5> kOdds{0, 4, 2, 1, 3};  // nothing, everything, or each on its own
   const unsigned odds = kOdds[random() % kOdds.size()];
-  Pages pages{initial_[file], !is_spool && random() % 2 == 0, random};
+  Pages pages{initial_[file], is_spool, random};
   std::vector<std::uint64_t> sizes{pages.size()};
   std::size_t least = 0;  // the first of the sizes that may be on the disk
   for (std::size_t i = 0; i < done; ++i) {

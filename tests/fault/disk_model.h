@@ -4,8 +4,8 @@
 // Model. A sector of a file (512 octets) is at one of its versions since the file was last synced, each sector on its own,
 // so writes are lost and reordered at will. The size of a file is a number in its inode: it is at one of its values since
 // the last fsync; fdatasync makes growth durable, not a cut. Where the size grew and the data did not follow, there is
-// zeros or rubbish. Sectors of files in the state folder may be torn in addition; a disk does not do that, but a checksum
-// must notice it. A sync that failed leaves what was written before it in doubt for good, whatever later syncs say.
+// zeros. In files of the state folder it may be rubbish, and sectors of them may be torn in addition; the file systems that
+// popper-updates(7) names do not do that, but a checksum must notice it. A sync that failed leaves what was written before it in doubt for good, whatever later syncs say.
 // Names: creating, renaming and removing is durable when the folder was synced; until then any of these changes may be
 // lost, the last ones or arbitrary ones.
 #pragma once

@@ -220,7 +220,7 @@ BOOST_AUTO_TEST_CASE(a_stale_lock_file_is_broken_where_lock_files_are_the_only_l
   constexpr MailLockKinds kDotlockOnly{.dotlock = true, .fcntl = false, .flock = false};
   const auto path = drop.spool_path();
   {
-    Holder somebody_else_breaks_it{[&] { return lock_with_flock(path); }, 0};
+    Holder somebody_else_breaks_it{[&] { return lock_with_flock(path); }, 300};
     BOOST_TEST(!MailLock::acquire(process.context(), drop.paths(), kDotlockOnly, 0, warnings));
   }
   const auto locked = MailLock::acquire(process.context(), drop.paths(), kDotlockOnly, 0, warnings);
