@@ -6,7 +6,8 @@ Usage: deliveries.py [--messages N | --minutes M] [--agents A,B] [--locks all|de
 
 For each agent and each pair of lock settings, ours and the agent's, that share a lock: deliverers run side by side while four clients fetch
 and delete in turns, mutt sets and clears flags, and a foreign writer removes messages. At the end each accepted message was deleted by one
-client with +OK to QUIT, or removed by the foreign writer, or is in the spool. (mutt removes none: it copies a message out of the spool
+client with +OK to QUIT, or removed by the foreign writer, or is in the spool; "both" counts those that the writer removed between a
+client's RETR and its QUIT. (mutt removes none: it copies a message out of the spool
 without a lock, and so files garbage when anybody else rewrites the spool meanwhile.)
 """
 import argparse
@@ -37,7 +38,7 @@ class Phase:
         self.box = self.site.put_spool("ada", b"")
         # mutt takes fcntl and dotlock.
         self.mutt = options.foreign and all(MUTT_LOCKS & set(locks.split()) for locks in (own, theirs)) and shutil.which("mutt") is not None
-        self.totals = dict.fromkeys((*COUNTS, "accepted", "refused", "deleted", "removed", "not_updated", "rewritten", "mutt"), 0)
+        self.totals = dict.fromkeys((*COUNTS, "accepted", "refused", "deleted", "removed", "both", "not_updated", "rewritten", "mutt"), 0)
         self.faults = []
 
     def fault(self, kind, text):
@@ -129,7 +130,7 @@ class Phase:
         sent = [line.split() for line in self.lines("delivered")]
         accepted = {name for state, name in sent if state == b"accepted"}
         totals["accepted"], totals["refused"] = len(accepted), len(sent) - len(accepted)
-        taken = {}
+        taken, removed = {}, {}
         for line in self.lines("fetched"):
             state, _, rest = line.partition(b" ")
             if state == b"deleted":
@@ -145,15 +146,20 @@ class Phase:
                 totals["rewritten"] += 1
                 continue
             name = line.split()[1]
-            taken[name] = taken.get(name, 0) + 1
+            removed[name] = removed.get(name, 0) + 1
             totals["removed"] += 1
         found, faults = inspect(self.site.read_spool())
         for name, text in faults:
             self.fault("torn", f"in the spool: {name!r} {text}")
         for name in found:
             taken[name] = taken.get(name, 0) + 1
-        for name in accepted - set(taken):
+        for name in accepted - set(taken) - set(removed):
             self.fault("lost", f"{name!r}")
+        # Fetched by a client, then removed by the foreign writer before QUIT: the client's wish was met, +OK is the truth.
+        totals["both"] = sum(1 for name in removed if name in taken and name not in found)
+        for name, number in removed.items():
+            if number > 1 or name in found:
+                self.fault("duplicated", f"{name!r} was removed by the foreign writer and came back")
         for name, number in taken.items():
             if number > 1:
                 self.fault("duplicated", f"{name!r} {number} times")
