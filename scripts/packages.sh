@@ -4,7 +4,7 @@
 build_packages="g++ cmake ninja-build pkg-config libexpected-dev libfmt-dev liblmdb-dev libseccomp-dev libboost-test-dev
 libboost-program-options-dev libssl-dev libxxhash-dev"
 run_packages="curl"
-test_packages="git python3 perl curl fetchmail mpop getmail6 nmh mutt procmail maildrop openbsd-inetd systemd util-linux procps clang
+test_packages="git python3 perl curl fetchmail mpop getmail6 nmh mutt procmail maildrop exim4-daemon-light dovecot-core openbsd-inetd systemd util-linux procps clang
 libclang-rt-14-dev mandoc netbase bsdutils"
 bench_packages="popa3d openssl"
 

@@ -60,12 +60,7 @@ class Case:
     def completed(self, user, want):
         assert self.read(user) == want, f"{user}: the spool is not the one after the update"
         assert not {"journal", "journal.tmp"} & set(self.files(user)), self.files(user)
-        self.drop_dead_lock(user)
-
-    def drop_dead_lock(self, user):
-        """What a killed monitor cannot remove; its age would free it in some minutes."""
-        if os.path.exists(self.spool(user) + ".lock"):
-            os.unlink(self.spool(user) + ".lock")
+        assert not os.path.exists(self.spool(user) + ".lock"), "the lock file of the killed server"
 
 
 def nothing(case):
@@ -82,8 +77,6 @@ def nothing(case):
 def one_and_all(case):
     """One of two is named: the other keeps its journal until all are asked for. The server may run."""
     wants = {user: case.interrupt(user) for user in ("ada", "bob")}
-    for user in wants:
-        case.drop_dead_lock(user)
     kept = case.journal("ada") + ".copy"
     shutil.copy2(case.journal("ada"), kept)
     assert case.recover("ada") == ["ada: update completed"]
@@ -128,7 +121,6 @@ def damaged(case):
 def foreign(case):
     """Another program rewrote the spool before recovery: what it wrote stays, what only the journal holds is appended."""
     case.interrupt("ada")
-    case.drop_dead_lock("ada")
     late = message(9001, body=b"Delivered after the crash.\n")
     theirs = MESSAGES[1] + MESSAGES[7] + late
     case.put("ada", theirs)
@@ -141,14 +133,12 @@ def foreign(case):
     for text in [*kept, late]:
         assert got.count(text) == 1, "each kept message is there once"
     assert len(got) == sum(len(text) for text in kept) + len(late), "nothing else is"
-    case.drop_dead_lock("ada")
     assert case.recover() == ["nothing to recover"]
 
 
 def busy(case):
     """A lock that another program holds is waited for, then told; nothing is touched."""
     want = case.interrupt("ada")
-    case.drop_dead_lock("ada")
     before = case.read("ada")
     with open(case.spool("ada") + ".lock", "w") as file:
         file.write(f"{os.getpid()}\n")
@@ -188,8 +178,6 @@ def gone(case):
     """An account that is no more, or has another uid, is told; its journal and its spool are left alone."""
     case.interrupt("kim")
     want = case.interrupt("ada")
-    case.drop_dead_lock("kim")
-    case.drop_dead_lock("ada")
     before = case.read("kim")
     accounts(case, remove=("kim",))
     lines = case.recover(code=NOT_RECOVERED)
@@ -208,7 +196,6 @@ def one_uid_two_names(case):
     """Two login names with one uid: each has its own spool and its own journal."""
     case.put("twin", b"".join(MESSAGES[:2]))
     want = case.interrupt("ada")
-    case.drop_dead_lock("ada")
     case.site.start()
     client = Pop(case.site.connect())
     assert b"2 visible" in client.login("twin")

@@ -75,8 +75,8 @@ def enter_private_namespace():
 class Site:
     """One installation in a temporary folder: spools, state, database, configuration, log."""
 
-    def __init__(self, options=None, users=("ada",), password=PASSWORD, uid=None):
-        self.root = tempfile.mkdtemp(prefix="qpop.")
+    def __init__(self, options=None, users=("ada",), password=PASSWORD, uid=None, parent=None):
+        self.root = tempfile.mkdtemp(prefix="qpop.", dir=parent)
         os.chmod(self.root, 0o755)
         self.uid = uid if uid is not None else (TEST_UID if os.geteuid() == 0 else os.geteuid())
         self.spool = os.path.join(self.root, "spool")

@@ -23,9 +23,11 @@ def children(pid):
 
 
 def name_of(pid):
+    """Name of a process that lives; "" for one that is gone, or only waits to be reaped."""
     try:
-        with open(f"/proc/{pid}/comm") as file:
-            return file.read().strip()
+        with open(f"/proc/{pid}/stat") as file:
+            name, rest = file.read().split("(", 1)[1].rsplit(")", 1)
+            return "" if rest.split()[0] in "ZX" else name
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""One mailbox, one session, one killer."""
+import fcntl
+import os
+import threading
+import time
+
+from harness import PASSWORD, Pop
+from interrupted import children, kill, name_of
+from mailbox import in_mbox, in_mmdf, mail
+
+ROLES = {"maildrop": "popper-maildrop", "session": "popper-session", "authenticator": "popper-auth"}
+WRITER_NAMES = {"popper-maildrop"}
+WAIT_FOR_PROCESS_S = 0.2
+
+
+class Plan:
+    """What is killed, when: around QUIT, once the journal stands, while the maildrop is opened or read."""
+
+    def __init__(self, rng):
+        self.phase = rng.choices(("journal", "quit", "open", "retr"), (40, 40, 12, 8))[0]
+        self.victim = rng.choices(("maildrop", "maildrop again", "session", "monitor", "monitor and maildrop", "authenticator"),
+                                  (46, 22, 14, 3, 3, 2))[0]
+        # Most updates are over within some milliseconds; a few are hit much later.
+        self.delay_s = rng.choice((0.0, 0.0, 0.001, 0.002, 0.004, 0.010, 0.050)) * rng.random()
+        self.again = rng.randrange(1, 5)
+        self.again_delay_s = 0.012 * rng.random()
+
+    def __str__(self):
+        return f"{self.victim} {1000 * self.delay_s:.1f} ms after {self.phase}, {self.again} times"
+
+
+class Trial:
+    def __init__(self, soak, user, number, rng):
+        self.soak = soak
+        self.user = user
+        self.number = number
+        self.rng = rng
+        self.plan = Plan(rng)
+        self.spool = os.path.join(soak.site.spool, user)
+        self.wrap = in_mmdf if rng.random() < 0.25 else in_mbox
+        self.confirmed = False
+        self.delivered = []
+        self.stop_delivery = threading.Event()
+        self.at_phase = {phase: threading.Event() for phase in ("open", "retr", "quit")}
+        self.make_spool()
+
+    def make_spool(self):
+        rng = self.rng
+        count = rng.choice((1, 2, 20, 60, 100, 200, 400, 600))
+        largest = rng.choice((200, 2000, 8000, 30000 if count <= 100 else 4000))
+        self.names = [b"%d.%s.%d" % (self.number, self.user.encode(), i) for i in range(count)]
+        self.texts = {name: mail(name, rng.randrange(largest), rng) for name in self.names}
+        how = rng.choice(("random", "random", "half", "first", "last", "one", "all", "block", "most"))
+        pick = {"random": lambda i: rng.random() < 0.3, "half": lambda i: i % 2 == 0, "first": lambda i: i == 0, "last": lambda i: i == count - 1,
+                "one": lambda i, one=rng.randrange(count): i == one, "all": lambda i: True, "most": lambda i: rng.random() < 0.95,
+                "block": lambda i, at=rng.randrange(count): at <= i < at + count // 5 + 1}[how]
+        self.deleted = [name for i, name in enumerate(self.names) if pick(i)] or self.names[:1]
+        self.soak.site.put_spool(self.user, b"".join(self.wrap(self.texts[name]) for name in self.names))
+
+    def run(self):
+        threads = [threading.Thread(target=self.killer)]
+        if self.rng.random() < 0.3:
+            threads.append(threading.Thread(target=self.deliver, args=(self.rng.randrange(1, 6),)))
+        for thread in threads:
+            thread.start()
+        try:
+            self.session()
+        except (OSError, AssertionError):
+            pass  # the connection broke: killed
+        finally:
+            for event in self.at_phase.values():
+                event.set()
+            threads[0].join()
+            self.stop_delivery.set()
+            for thread in threads[1:]:
+                thread.join()
+
+    def session(self):
+        client = Pop(self.soak.site.connect())
+        client.ok(f"USER {self.user}")
+        client.send(f"PASS {PASSWORD}\r\n".encode())
+        self.at_phase["open"].set()
+        if not client.line().startswith(b"+OK"):
+            return client.close()
+        self.at_phase["retr"].set()
+        if self.rng.random() < 0.3 or self.plan.phase == "retr":
+            client.multi(f"RETR {self.rng.randrange(len(self.names)) + 1}")
+        marked = set(self.deleted)
+        numbers = [i for i, name in enumerate(self.names, 1) if name in marked]
+        # The answers are read in between, or both ends would wait for room.
+        for first in range(0, len(numbers), 200):
+            some = numbers[first:first + 200]
+            client.send(b"".join(b"DELE %d\r\n" % number for number in some))
+            for _ in some:
+                if not client.line().startswith(b"+OK"):
+                    return client.close()
+        client.send(b"QUIT\r\n")
+        self.at_phase["quit"].set()
+        self.confirmed = client.line().startswith(b"+OK")
+        client.close()
+        return None
+
+    # The killer.
+    def find(self, monitor, role):
+        """A process of the role, waited for a little; any trial's."""
+        end = time.monotonic() + WAIT_FOR_PROCESS_S
+        while time.monotonic() < end:
+            found = [pid for pid in children(monitor) if name_of(pid) == ROLES[role]]
+            if found:
+                return self.rng.choice(found)
+            time.sleep(0.0002)
+        return None
+
+    def wait_for_journal(self):
+        """The moment in which the spool begins to be moved."""
+        path = os.path.join(self.soak.site.state, "v", self.user, "journal")
+        end = time.monotonic() + WAIT_FOR_PROCESS_S
+        while not os.path.exists(path) and time.monotonic() < end:
+            time.sleep(0.0001)
+
+    def kill_role(self, monitor, role, delay_s):
+        pid = self.find(monitor, role)
+        time.sleep(delay_s)
+        if pid is None or name_of(pid) != ROLES[role]:
+            return False
+        kill(pid)
+        self.soak.killed(role)
+        if role == "maildrop" and self.soak.journal_stands():
+            self.soak.killed("maildrop with a journal")
+        return True
+
+    def killer(self):
+        plan, monitor = self.plan, self.soak.monitor()
+        self.at_phase["quit" if plan.phase == "journal" else plan.phase].wait(20)
+        if plan.phase == "journal":
+            self.wait_for_journal()
+        if monitor is None:
+            return
+        if plan.victim.startswith("monitor"):
+            time.sleep(plan.delay_s)
+            workers = [pid for pid in children(monitor) if name_of(pid) in WRITER_NAMES]
+            if name_of(monitor).startswith("popper"):
+                kill(monitor)
+                self.soak.killed("monitor")
+            for pid in workers if "maildrop" in plan.victim else ():
+                kill(pid)
+                self.soak.killed("maildrop")
+            if self.soak.journal_stands():
+                self.soak.killed("monitor with a journal")
+            return
+        role = plan.victim.split()[0]
+        hit = self.kill_role(monitor, role, plan.delay_s)
+        if not hit:  # it was too fast
+            self.kill_role(monitor, "session", 0)
+        for _ in range(plan.again if hit and plan.victim.endswith("again") else 0):
+            # What follows is the recovery, and the recovery of the recovery.
+            if not self.kill_role(monitor, role, plan.again_delay_s):
+                break
+
+    # A delivery agent that takes all locks, waits for each, and never dies.
+    def deliver(self, count):
+        for i in range(count):
+            name = b"%d.%s.new%d" % (self.number, self.user.encode(), i)
+            text = mail(name, self.rng.randrange(3000), self.rng)
+            if not self.append(name, text):
+                return
+            time.sleep(0.01 * self.rng.random())
+
+    def append(self, name, text):
+        lock = self.spool + ".lock"
+        while not self.stop_delivery.is_set():
+            try:
+                os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            except FileExistsError:
+                time.sleep(0.002)
+                continue
+            try:
+                with open(self.spool, "ab") as file:
+                    try:
+                        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except OSError:
+                        continue
+                    file.write(self.wrap(text))
+                    file.flush()
+                    os.fsync(file.fileno())
+                self.texts[name] = text
+                self.delivered.append(name)
+                return True
+            finally:
+                os.unlink(lock)
+        return False
