@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import PASSWORD, Pop, Site  # noqa: E402
 from interrupted import name_of  # noqa: E402
 from mailbox import file_system, folder_on_disk, inspect, rng_for  # noqa: E402
-from trial import Trial, WRITER_NAMES  # noqa: E402
+from trial import Trial, WRITER_NAMES, make_pools  # noqa: E402
 
 HANGS_AFTER_S = 20
 COUNTS = ("lost", "torn", "duplicated", "resurrected", "wrong", "hung", "left")
@@ -32,6 +32,7 @@ class Soak:
                          options={"spare-sessions": "2", "max-sessions-per-address": "200", "mail-lock-timeout": "5"})
         self.totals = dict.fromkeys((*COUNTS, "trials", "kills", "completed", "taken back", "dead locks", "index.tmp"), 0)
         self.kinds = {}
+        self.pools = make_pools(rng_for(options.seed, "pools"))
         self.faults = []
         self.lock = threading.Lock()
 

@@ -12,6 +12,17 @@ from mailbox import in_mbox, in_mmdf, mail
 ROLES = {"maildrop": "popper-maildrop", "session": "popper-session", "authenticator": "popper-auth"}
 WRITER_NAMES = {"popper-maildrop"}
 WAIT_FOR_PROCESS_S = 0.2
+MOST_DELIVERIES = 5
+LARGEST = (200, 2000, 4000, 8000, 30000)
+COUNTS = (1, 2, 20, 60, 100, 200, 400, 600)
+
+
+def make_pools(rng):
+    """Messages of up to so many octets, made once: (name, text)."""
+    def pool(largest):
+        names = [b"%d.%d" % (largest, i) for i in range(max(COUNTS) + MOST_DELIVERIES)]
+        return [(name, mail(name, rng.randrange(largest), rng)) for name in names]
+    return {largest: pool(largest) for largest in LARGEST}
 
 
 class Plan:
@@ -47,10 +58,12 @@ class Trial:
 
     def make_spool(self):
         rng = self.rng
-        count = rng.choice((1, 2, 20, 60, 100, 200, 400, 600))
+        count = rng.choice(COUNTS)
         largest = rng.choice((200, 2000, 8000, 30000 if count <= 100 else 4000))
-        self.names = [b"%d.%s.%d" % (self.number, self.user.encode(), i) for i in range(count)]
-        self.texts = {name: mail(name, rng.randrange(largest), rng) for name in self.names}
+        chosen = rng.sample(self.soak.pools[largest], count + MOST_DELIVERIES)
+        self.texts = dict(chosen)
+        self.names = [name for name, _ in chosen[:count]]
+        self.arriving = [name for name, _ in chosen[count:]]
         how = rng.choice(("random", "random", "half", "first", "last", "one", "all", "block", "most"))
         pick = {"random": lambda i: rng.random() < 0.3, "half": lambda i: i % 2 == 0, "first": lambda i: i == 0, "last": lambda i: i == count - 1,
                 "one": lambda i, one=rng.randrange(count): i == one, "all": lambda i: True, "most": lambda i: rng.random() < 0.95,
@@ -61,7 +74,7 @@ class Trial:
     def run(self):
         threads = [threading.Thread(target=self.killer)]
         if self.rng.random() < 0.3:
-            threads.append(threading.Thread(target=self.deliver, args=(self.rng.randrange(1, 6),)))
+            threads.append(threading.Thread(target=self.deliver, args=(self.rng.randint(1, MOST_DELIVERIES),)))
         for thread in threads:
             thread.start()
         try:
@@ -109,7 +122,7 @@ class Trial:
             found = [pid for pid in children(monitor) if name_of(pid) == ROLES[role]]
             if found:
                 return self.rng.choice(found)
-            time.sleep(0.0002)
+            time.sleep(0.0007)
         return None
 
     def wait_for_journal(self):
@@ -117,7 +130,7 @@ class Trial:
         path = os.path.join(self.soak.site.state, "v", self.user, "journal")
         end = time.monotonic() + WAIT_FOR_PROCESS_S
         while not os.path.exists(path) and time.monotonic() < end:
-            time.sleep(0.0001)
+            time.sleep(0.0003)
 
     def kill_role(self, monitor, role, delay_s):
         pid = self.find(monitor, role)
@@ -160,10 +173,8 @@ class Trial:
 
     # A delivery agent that takes all locks, waits for each, and never dies.
     def deliver(self, count):
-        for i in range(count):
-            name = b"%d.%s.new%d" % (self.number, self.user.encode(), i)
-            text = mail(name, self.rng.randrange(3000), self.rng)
-            if not self.append(name, text):
+        for name in self.arriving[:count]:
+            if not self.append(name, self.texts[name]):
                 return
             time.sleep(0.01 * self.rng.random())
 
@@ -184,7 +195,6 @@ class Trial:
                     file.write(self.wrap(text))
                     file.flush()
                     os.fsync(file.fileno())
-                self.texts[name] = text
                 self.delivered.append(name)
                 return True
             finally:
