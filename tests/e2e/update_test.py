@@ -35,8 +35,7 @@ def quit_and_catch(site, action):
     Returns the answer to QUIT, the seconds it took, and what the action returned; tries again when the move was faster."""
     for _ in range(TRIES):
         site.put_spool("ada", mailbox(COUNT, body=BODY))
-        client = Pop(site.connect())
-        client.login()
+        client, _ = login_again(site)
         client.ok("DELE 1")
         caught = []
 
