@@ -25,7 +25,8 @@ class TimedFileSystem final : public spool::SystemFileSystem {
   }
   base::Status unlink_at(int folder, const std::string& name) override {
     auto done = SystemFileSystem::unlink_at(folder, name);
-    if (done && name == "ada.lock") held_.push_back(std::chrono::duration<double, std::milli>(Time::now() - locked_).count());
+    if (done && name == "ada.lock")
+      held_.push_back(std::chrono::duration<double, std::milli>(Time::now() - locked_).count());
     return done;
   }
   [[nodiscard]] double last() const { return held_.back(); }
@@ -62,9 +63,11 @@ void measure(const MaildropFixture& drop, const char* way, int updates, std::siz
   std::vector<double> times;
   for (int i = 0; i < updates; ++i) times.push_back(one_update(drop, gap, moved));
   std::sort(times.begin(), times.end());
-  const auto at = [&](double part) { return times[static_cast<std::size_t>(part * static_cast<double>(times.size() - 1))]; };
-  std::printf("%s: %d updates, %zu KiB moved: lock held p50 %.1f ms, p99 %.1f ms, at most %.1f ms\n", way, updates, moved / 1024,
-              at(0.5), at(0.99), times.back());
+  const auto at = [&](double part) {
+    return times[static_cast<std::size_t>(part * static_cast<double>(times.size() - 1))];
+  };
+  std::printf("%s: %d updates, %zu KiB moved: lock held p50 %.1f ms, p99 %.1f ms, at most %.1f ms\n", way, updates,
+              moved / 1024, at(0.5), at(0.99), times.back());
 }
 
 }  // namespace

@@ -50,7 +50,8 @@ BOOST_AUTO_TEST_CASE(an_update_costs_at_most_six_syncs_and_twice_what_moves) {
     BOOST_TEST(static_cast<double>(fs.octets_written()) <= limit,
                s.name << ": " << fs.octets_written() << " octets written, " << moved << " moved");
     most_syncs = std::max(most_syncs, syncs(fs));
-    if (moved > 100'000) most_written = std::max(most_written, static_cast<double>(fs.octets_written()) / static_cast<double>(moved));
+    if (moved > 100'000)
+      most_written = std::max(most_written, static_cast<double>(fs.octets_written()) / static_cast<double>(moved));
   }
   BOOST_TEST_MESSAGE("at most " << most_syncs << " syncs, and " << most_written << " times what moved");
 }
@@ -113,8 +114,8 @@ BOOST_AUTO_TEST_CASE(inode_mode_acl_and_extended_attributes_survive) {
     BOOST_TEST((after.extended == before.extended), s.name << ": extended attributes differ");
     BOOST_TEST(drop.spool() == s.after, s.name);
   }
-  BOOST_TEST_MESSAGE(with_acl << " with an ACL, " << with_note << " with an extended attribute, of " << scenarios().size()
-                              << "; where there are fewer this file system has none");
+  BOOST_TEST_MESSAGE(with_acl << " with an ACL, " << with_note << " with an extended attribute, of "
+                              << scenarios().size() << "; where there are fewer this file system has none");
 }
 
 /// Spool in memory and state on a disk, and the other way; a death now and then.
@@ -130,13 +131,15 @@ BOOST_AUTO_TEST_CASE(spool_and_state_may_lie_on_different_file_systems) {
   }
   Faults faults;
   for (const bool state_on_disk : {true, false}) {
-    const MaildropFixture drop{state_on_disk ? memory.path() : disk.path(), state_on_disk ? disk.path() : memory.path()};
+    const MaildropFixture drop{state_on_disk ? memory.path() : disk.path(),
+                               state_on_disk ? disk.path() : memory.path()};
     for (std::size_t which = 0; which < scenarios().size(); ++which) {
       const auto& s = scenarios()[which];
       if (s.large && QPOP_SANITIZED) continue;
       for (const std::size_t death : {std::size_t{1000}, 30 + which % 20}) {
         const auto run = run_update(drop, s, {.kind = Fault::Kind::die, .at = death});
-        const auto what = describe(s, state_on_disk ? "spool in memory, died at" : "state in memory, died at", death, run);
+        const auto what =
+            describe(s, state_on_disk ? "spool in memory, died at" : "state in memory, died at", death, run);
         faults.add(what, run.wrong);
         faults.add(what, judge_next_session(drop, {.scenario = s, .delivered = {}, .may_be_old = !run.done}));
       }

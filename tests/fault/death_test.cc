@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The process dies at every call of an update, and again at every call of the recovery, and again; mail is delivered in
-// between; recovery fails with every error. In the end the spool is the old or the new one, with the new mail behind it.
+// between; recovery fails with every error. In the end the spool is the old or the new one, with the new mail behind
+// it.
 #include <boost/test/unit_test.hpp>
 #include <random>
 

@@ -15,8 +15,8 @@ using Kind = DiskStep::Kind;
 /// One file: what its reader saw last (the page cache), and what is on the disk.
 class Pages {
  public:
-  /// `is_spool`: a disk writes whole sectors, and what was not written reads as zeros. Not so for the state, where checksums
-  /// must notice anything.
+  /// `is_spool`: a disk writes whole sectors, and what was not written reads as zeros. Not so for the state, where
+  /// checksums must notice anything.
   Pages(const std::string& bytes, bool is_spool, std::mt19937& random)
       : cache_(bytes),
         disk_(bytes),
@@ -145,7 +145,7 @@ std::string DiskStory::content_after(std::size_t file, bool is_spool, std::size_
     const bool cut = pages.size() < before;
     if (step.durable || i < synced || (i < data_synced && !cut)) least = sizes.size() - 1;
   }
-  const std::size_t chosen = odds == 0 ? least
+  const std::size_t chosen = odds == 0   ? least
                              : odds == 4 ? sizes.size() - 1
                                          : least + random() % (sizes.size() - least);
   return pages.with_size(sizes[chosen]);

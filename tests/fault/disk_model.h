@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What a disk may hold after a power loss, given the calls that were made before it.
 //
-// Model. A sector of a file (512 octets) is at one of its versions since the file was last synced, each sector on its own,
-// so writes are lost and reordered at will. The size of a file is a number in its inode: it is at one of its values since
-// the last fsync; fdatasync makes growth durable, not a cut. Where the size grew and the data did not follow, there is
-// zeros. In files of the state folder it may be rubbish, and sectors of them may be torn in addition; the file systems that
-// popper-updates(7) names do not do that, but a checksum must notice it. A sync that failed leaves what was written before it in doubt for good, whatever later syncs say.
-// Names: creating, renaming and removing is durable when the folder was synced; until then any of these changes may be
-// lost, the last ones or arbitrary ones.
+// Model. A sector of a file (512 octets) is at one of its versions since the file was last synced, each sector on its
+// own, so writes are lost and reordered at will. The size of a file is a number in its inode: it is at one of its
+// values since the last fsync; fdatasync makes growth durable, not a cut. Where the size grew and the data did not
+// follow, there is zeros. In files of the state folder it may be rubbish, and sectors of them may be torn in addition;
+// the file systems that popper-updates(7) names do not do that, but a checksum must notice it. A sync that failed
+// leaves what was written before it in doubt for good, whatever later syncs say. Names: creating, renaming and removing
+// is durable when the folder was synced; until then any of these changes may be lost, the last ones or arbitrary ones.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ struct DiskStep {
   std::size_t file = 0;
   std::uint64_t offset = 0;  ///< or size
   std::string bytes{};
-  bool durable = false;  ///< by whoever wrote it, as deliveries are
+  bool durable = false;                                                     ///< by whoever wrote it, as deliveries are
   std::vector<std::pair<std::string, std::optional<std::size_t>>> names{};  ///< name, its file or none
   bool spool_folder = false;
 };
@@ -50,7 +50,8 @@ class DiskStory {
   [[nodiscard]] Disk after_power_loss(std::size_t done, std::mt19937& random) const;
 
  private:
-  [[nodiscard]] std::string content_after(std::size_t file, bool is_spool, std::size_t done, std::mt19937& random) const;
+  [[nodiscard]] std::string content_after(std::size_t file, bool is_spool, std::size_t done,
+                                          std::mt19937& random) const;
   [[nodiscard]] std::map<std::string, std::size_t> names_after(std::size_t done, std::mt19937& random) const;
 
   std::vector<std::string> initial_;  ///< content of each file before the first step

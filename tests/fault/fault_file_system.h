@@ -204,9 +204,10 @@ class FaultFileSystem : public spool::SystemFileSystem {
       dead_ = true;
       return base::Error::from_errno(EIO, "dead");
     }
-    const bool fails = (fault_.kind == Fault::Kind::fail_once && number == fault_.at) ||
-                       (fault_.kind == Fault::Kind::fail_from && number >= fault_.at) ||
-                       (fault_.kind == Fault::Kind::fail_alternate && number >= fault_.at && (number - fault_.at) % 2 == 0);
+    const bool fails =
+        (fault_.kind == Fault::Kind::fail_once && number == fault_.at) ||
+        (fault_.kind == Fault::Kind::fail_from && number >= fault_.at) ||
+        (fault_.kind == Fault::Kind::fail_alternate && number >= fault_.at && (number - fault_.at) % 2 == 0);
     if (!fails) return std::nullopt;
     return base::Error::from_errno(fault_.errno_value, calls_.back());
   }

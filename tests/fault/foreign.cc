@@ -35,7 +35,8 @@ std::vector<std::string> split_mbox(const std::string& spool) {
   std::vector<std::string> units;
   std::size_t start = 0;
   for (std::size_t at = spool.find("\nFrom "); at != std::string::npos; at = spool.find("\nFrom ", at + 1)) {
-    const bool empty_line = at >= 1 && (spool[at - 1] == '\n' || (spool[at - 1] == '\r' && at >= 2 && spool[at - 2] == '\n'));
+    const bool empty_line =
+        at >= 1 && (spool[at - 1] == '\n' || (spool[at - 1] == '\r' && at >= 2 && spool[at - 2] == '\n'));
     if (!empty_line) continue;
     units.push_back(spool.substr(start, at + 1 - start));
     start = at + 1;
@@ -121,7 +122,8 @@ ForeignRewrite rewrite_spool(const MaildropFixture& drop, const Scenario& s, con
     const bool marked = core.starts_with(kMark) && ours.contains(core.substr(kMark.size()));
     if (!ours.contains(core) && !marked) continue;
     std::size_t wanted = 0;
-    for (std::size_t i = 0; i < s.units.size(); ++i) wanted += !s.is_deleted(i) && core_of(s.units[i]) == core ? 1U : 0U;
+    for (std::size_t i = 0; i < s.units.size(); ++i)
+      wanted += !s.is_deleted(i) && core_of(s.units[i]) == core ? 1U : 0U;
     for (const auto& unit : delivered) wanted += core_of(unit) == core ? 1U : 0U;
     const std::size_t saved = wanted == 0 ? 0 : std::min(wanted, occurrences(journal, core));
     // Half moved mail may be there twice, and what the session deleted may go, if the update is redone.

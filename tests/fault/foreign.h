@@ -15,10 +15,10 @@ namespace qpop::test {
 using Cores = std::map<std::string, std::size_t>;
 
 struct ForeignRewrite {
-  std::string what;  ///< for the message of a failed test
-  Cores required;    ///< what the reader kept, and what of the kept mail stood in the journal
-  Cores known;       ///< every message there ever was, and those the reader made of them
-  bool whole = true; ///< the reader wrote whole messages only
+  std::string what;   ///< for the message of a failed test
+  Cores required;     ///< what the reader kept, and what of the kept mail stood in the journal
+  Cores known;        ///< every message there ever was, and those the reader made of them
+  bool whole = true;  ///< the reader wrote whole messages only
 };
 
 /// The messages of a spool, as a reader sees them.

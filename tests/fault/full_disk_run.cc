@@ -71,7 +71,8 @@ std::string run(const std::string& folder, const MaildropFixture& drop, const Ca
     if (refused && c.must_work) return "refused, though it could be done";
     if (auto strange = strange_name(drop); !strange.empty()) return strange + " is left";
     // The next session works on the full disk, too.
-    if (auto wrong = judge_next_session(drop, {.scenario = s, .delivered = {}, .may_be_old = refused, .may_be_new = !refused});
+    if (auto wrong =
+            judge_next_session(drop, {.scenario = s, .delivered = {}, .may_be_old = refused, .may_be_new = !refused});
         !wrong.empty())
       return wrong;
   }
@@ -95,7 +96,8 @@ int main(int argc, char** argv) {
       Case{"every second of many", 3600, 8192, [](std::size_t i) { return i % 2 == 0; }, true},
       Case{"the first half of many", 4000, 8192, [](std::size_t i) { return i < 2000; }, true},
       Case{"one in the middle of many", 4000, 8192, [](std::size_t i) { return i == 2500; }, true},
-      Case{"every second of more than the reserve can name", 4000, 8192, [](std::size_t i) { return i % 2 == 0; }, false},
+      Case{"every second of more than the reserve can name", 4000, 8192, [](std::size_t i) { return i % 2 == 0; },
+           false},
       Case{"the first of many: more strides than are allowed", 4000, 8192, [](std::size_t i) { return i == 0; }, false},
   };
   int wrong = 0;

@@ -13,7 +13,8 @@ constexpr int kDisksPerStory = 16;
 std::string describe(const Fault& fault) {
   switch (fault.kind) {
     case Fault::Kind::fail_once:
-      return "errno " + std::to_string(fault.errno_value) + " at " + std::string{fault.only} + ' ' + std::to_string(fault.at);
+      return "errno " + std::to_string(fault.errno_value) + " at " + std::string{fault.only} + ' ' +
+             std::to_string(fault.at);
     case Fault::Kind::fail_from:
       return "errno " + std::to_string(fault.errno_value) + " at every " + std::string{fault.only};
     case Fault::Kind::die:
@@ -75,14 +76,14 @@ std::string PowerRuns::next_message(const Scenario& s) {
   return more_mail(s, 1000 + ++messages_, random_() % 500);
 }
 
-/// Somebody without locks delivers before a call chosen at random; not between the last look at the size and the cut, or
-/// the first octet of salvaged mail, where only a lease helps.
+/// Somebody without locks delivers before a call chosen at random; not between the last look at the size and the cut,
+/// or the first octet of salvaged mail, where only a lease helps.
 void PowerRuns::hang_delivery_in(RecordingProcess& process, const MaildropFixture& drop, const Scenario& s,
                                  std::vector<Mail>& mail) {
   if (s.open_end || random_() % 4 != 0) return;
   const std::size_t at = random_() % 70;
   process.fs.intruder = [this, &process, &drop, &s, &mail, at, past = false](FaultFileSystem& fs,
-                                                                              std::string_view call) mutable {
+                                                                             std::string_view call) mutable {
     const bool too_late = call == "truncate" || (call == "write" && !fs.log().empty() && fs.log().back() == "status");
     if (past || fs.calls() < at || too_late) return;
     past = true;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Simulated power losses, one story after another: an update, perhaps with a fault or a death in it and with mail coming
-// in, power lost at any point of it, recovery, power lost again, and what is left at the end. Each story follows from its
-// seed alone.
+// Simulated power losses, one story after another: an update, perhaps with a fault or a death in it and with mail
+// coming in, power lost at any point of it, recovery, power lost again, and what is left at the end. Each story follows
+// from its seed alone.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 namespace qpop::test {
 
 struct PowerCounts {
-  std::uint64_t states = 0;      ///< disks after a power loss that had to be recovered
-  std::uint64_t rewritten = 0;   ///< of these: with a foreign rewrite before the recovery
+  std::uint64_t states = 0;     ///< disks after a power loss that had to be recovered
+  std::uint64_t rewritten = 0;  ///< of these: with a foreign rewrite before the recovery
   std::uint64_t lost = 0;
   std::uint64_t torn = 0;
   std::uint64_t duplicated = 0;  ///< without a foreign rewrite

@@ -49,7 +49,9 @@ class Faults {
   }
   [[nodiscard]] std::size_t count() const { return count_; }
   /// More would say nothing new; the first one is enough when QPOP_FAULT_STOP is set.
-  [[nodiscard]] bool enough() const { return count_ > kEnough || (count_ > 0 && std::getenv("QPOP_FAULT_STOP") != nullptr); }
+  [[nodiscard]] bool enough() const {
+    return count_ > kEnough || (count_ > 0 && std::getenv("QPOP_FAULT_STOP") != nullptr);
+  }
   [[nodiscard]] std::string text() const { return std::to_string(count_) + " faults" + text_; }
 
  private:
@@ -61,7 +63,7 @@ class Faults {
 
 /// A maildrop whose session is over and whose update runs under a fault.
 struct UpdateRun {
-  bool done = false;  ///< success was reported, or that the messages are gone for good
+  bool done = false;      ///< success was reported, or that the messages are gone for good
   bool finished = false;  ///< success, with nothing left to do
   bool died = false;
   std::size_t calls = 0;
@@ -100,7 +102,8 @@ UpdateRun run_update(const MaildropFixture& drop, const Scenario& s, Fault fault
     if (fault.at < run.calls) run.failed = process.fs.log()[fault.at];
     const Expected expected{.scenario = s, .delivered = delivered, .no_room = is_no_room(fault)};
     // When all calls fail from one on, what was done cannot be taken back, and what is told may be wrong.
-    if (!run.died && (updated || fault.kind != Fault::Kind::fail_from)) run.wrong = judge_answer(drop, updated, committed, expected);
+    if (!run.died && (updated || fault.kind != Fault::Kind::fail_from))
+      run.wrong = judge_answer(drop, updated, committed, expected);
     if (updated && !committed && !s.deleted.empty()) run.wrong = "success, and nobody was told at the commit point";
   }
   if (open_descriptors() != descriptors) run.wrong = "a descriptor is left open";

@@ -21,7 +21,7 @@ struct Scenario {
   /// The spool does not end like a message ends: what is appended by others becomes part of its last message.
   bool open_end = false;
   std::string end_repair{};  ///< what `after` has more than the kept messages, because the last one lacked it
-  bool large = false;  ///< more than one piece of a transfer; tests that run every scenario many times take fewer
+  bool large = false;        ///< more than one piece of a transfer; tests that run every scenario many times take fewer
   std::vector<std::string> units{};  ///< as in the spool: the messages of the session, then those that arrived
 
   [[nodiscard]] bool is_deleted(std::size_t unit) const {

@@ -74,7 +74,8 @@ BOOST_AUTO_TEST_CASE(every_call_fails_with_every_error) {
     const auto& s = scenarios()[which];
     for (const auto& [name, errno_value] : kErrors) {
       for (const auto kind : {Fault::Kind::fail_once, Fault::Kind::fail_from})
-        fail_each_call(drop, s, share, which, name, {.name = name, .kind = kind, .errno_value = errno_value}, runs, faults);
+        fail_each_call(drop, s, share, which, name, {.name = name, .kind = kind, .errno_value = errno_value}, runs,
+                       faults);
     }
   }
   BOOST_TEST_MESSAGE(runs << " runs");
@@ -150,8 +151,7 @@ BOOST_AUTO_TEST_CASE(mail_arrives_without_locks_before_every_call) {
       faults.add(what, run.wrong);
       const auto strange = strange_name(drop);
       if (!strange.empty()) faults.add(what, strange + " is left");
-      const auto wrong =
-          judge_next_session(drop, {.scenario = s, .delivered = delivered, .may_be_old = !run.done});
+      const auto wrong = judge_next_session(drop, {.scenario = s, .delivered = delivered, .may_be_old = !run.done});
       faults.add(what, wrong);
       if (!past) break;
     }

@@ -123,8 +123,8 @@ SpoolVerdict judge_spool(const std::string& spool, const Expected& expected) {
   return verdict;
 }
 
-std::string judge_answer(const MaildropFixture& drop, const base::Result<spool::UpdatedMaildrop>& updated, bool committed,
-                         const Expected& expected) {
+std::string judge_answer(const MaildropFixture& drop, const base::Result<spool::UpdatedMaildrop>& updated,
+                         bool committed, const Expected& expected) {
   Expected now = expected;
   if (updated) {
     now.may_be_old = false;
@@ -146,7 +146,8 @@ std::string judge_answer(const MaildropFixture& drop, const base::Result<spool::
 
 std::vector<std::string> strange_names(const MaildropFixture& drop) {
   auto names = drop.state_names();
-  std::erase_if(names, [](const std::string& name) { return name == "index" || name == "session" || name == "reserve"; });
+  std::erase_if(names,
+                [](const std::string& name) { return name == "index" || name == "session" || name == "reserve"; });
   return names;
 }
 
