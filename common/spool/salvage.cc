@@ -71,6 +71,19 @@ Result<std::vector<Record>> messages_of(const Context& context, MailLock& lock, 
   return found.error();
 }
 
+/// The digest of a message knows a part of its body only; half moved mail can have it and not be it.
+using Content = std::pair<digest::Digest16, digest::Digest16>;
+
+Result<Content> content_of(const Context& context, MailLock& lock, int fd, std::uint64_t base,
+                           const std::vector<Record>& records, std::size_t i, std::uint64_t end) {
+  const Record& record = records[i];
+  const std::uint64_t from = record.offset + record.content_start + record.header_length;
+  const std::uint64_t to = (i + 1 < records.size() ? records[i + 1].offset : end) - record.trailer;
+  auto body = hash_range(context, lock, fd, base + std::min(from, to), base + to, 0);
+  if (!body) return body.error();
+  return Content{record.digest, *body};
+}
+
 /// What has to stand at `at`: first what the spool lacks at its end, then the missing messages.
 struct Missing {
   std::uint64_t at = 0;
@@ -86,13 +99,19 @@ Result<Missing> find_missing(const Context& context, MailLock& lock, const Journ
   if (!present) return present.error();
   auto held = messages_of(context, lock, mail.fd, mail.offset, mail.offset + mail.length);
   if (!held) return held.error();
-  std::map<digest::Digest16, std::size_t> have;
-  for (const auto& record : *present) ++have[record.digest];
+  std::map<Content, std::size_t> have;
+  for (std::size_t i = 0; i < present->size(); ++i) {
+    auto content = content_of(context, lock, lock.fd(), 0, *present, i, size);
+    if (!content) return content.error();
+    ++have[*content];
+  }
   Missing out;
   out.at = size;
   out.held = held->size();
   for (std::size_t i = 0; i < held->size(); ++i) {
-    if (auto& left = have[(*held)[i].digest]; left > 0) {
+    auto content = content_of(context, lock, mail.fd, mail.offset, *held, i, mail.length);
+    if (!content) return content.error();
+    if (auto& left = have[*content]; left > 0) {
       --left;
       continue;
     }
