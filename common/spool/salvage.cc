@@ -75,11 +75,11 @@ Result<std::vector<Record>> messages_of(const Context& context, MailLock& lock, 
 using Content = std::pair<digest::Digest16, digest::Digest16>;
 
 Result<Content> content_of(const Context& context, MailLock& lock, int fd, std::uint64_t base,
-                           const std::vector<Record>& records, std::size_t i, std::uint64_t end) {
+                           const std::vector<Record>& records, std::size_t i, std::uint64_t end, std::uint64_t seed) {
   const Record& record = records[i];
   const std::uint64_t from = record.offset + record.content_start + record.header_length;
   const std::uint64_t to = (i + 1 < records.size() ? records[i + 1].offset : end) - record.trailer;
-  auto body = hash_range(context, lock, fd, base + std::min(from, to), base + to, 0);
+  auto body = hash_range(context, lock, fd, base + std::min(from, to), base + to, seed);
   if (!body) return body.error();
   return Content{record.digest, *body};
 }
@@ -101,7 +101,7 @@ Result<Missing> find_missing(const Context& context, MailLock& lock, const Journ
   if (!held) return held.error();
   std::map<Content, std::size_t> have;
   for (std::size_t i = 0; i < present->size(); ++i) {
-    auto content = content_of(context, lock, lock.fd(), 0, *present, i, size);
+    auto content = content_of(context, lock, lock.fd(), 0, *present, i, size, journal.header().seed);
     if (!content) return content.error();
     ++have[*content];
   }
@@ -109,7 +109,7 @@ Result<Missing> find_missing(const Context& context, MailLock& lock, const Journ
   out.at = size;
   out.held = held->size();
   for (std::size_t i = 0; i < held->size(); ++i) {
-    auto content = content_of(context, lock, mail.fd, mail.offset, *held, i, mail.length);
+    auto content = content_of(context, lock, mail.fd, mail.offset, *held, i, mail.length, journal.header().seed);
     if (!content) return content.error();
     if (auto& left = have[*content]; left > 0) {
       --left;
