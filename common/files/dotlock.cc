@@ -120,6 +120,7 @@ Result<DirectDotlock::Owner> DirectDotlock::look_for_owner() {
     const auto theirs = second.substr(of_this_host.size(), second.size() - of_this_host.size() - 1);
     if (theirs == boot && !exists) return Owner::gone;
     if (theirs.substr(0, theirs.find(' ')) != boot.substr(0, boot.find(' '))) return Owner::gone;
+    if (theirs != boot) return Owner::maybe_gone;  // a number of another space says nothing here
   }
   // Our own number in a file that nobody has touched for so long: an earlier process had it, as process 1 of a container
   // has.

@@ -192,7 +192,8 @@ struct MaildropRecovered {
   FixedText<600> text;  ///< for the report: what was found, or why it failed
 };
 
-enum class MaildropFailure : std::uint32_t { in_use, temporary, permanent, unreadable, changed, no_space };
+/// locked: the mail locks were not to be had.
+enum class MaildropFailure : std::uint32_t { in_use, temporary, permanent, unreadable, changed, no_space, locked };
 
 struct MaildropFailed {
   static constexpr auto kType = MessageType::maildrop_failed;

@@ -198,6 +198,7 @@ Result<std::unique_ptr<Journal>> DataJournal::commit(const Context& context, con
   auto header = make_header(context, lock, plan);
   if (!header) return header.error().at("prepare the journal");
   header->magic = kDataMagic;
+  header->end_repaired = plan.padding.empty() ? 0 : 1;
   header->new_size = plan.first + total_length(plan.kept) + plan.padding.size();
   if (header->new_size > header->old_size)
     return Error{ErrorKind::limit, "an update must not make the spool longer"};
@@ -206,7 +207,8 @@ Result<std::unique_ptr<Journal>> DataJournal::commit(const Context& context, con
   header->rest_hash = *rest;
   auto fd = create_temporary(context.fs, folder);
   if (!fd) return fd.error().at("make the journal");
-  auto written = Writer{context, lock, fd->get(), *header}.run(plan);
+  auto written = claim_journal(context, fd->get());
+  if (written) written = Writer{context, lock, fd->get(), *header}.run(plan);
   if (!written) {
     static_cast<void>(remove_if_present(context.fs, folder, kJournalTemporaryName));
     return written.error().at("write the journal");
@@ -268,7 +270,8 @@ Result<SpoolState> DataJournal::classify(const Context& context, MailLock& lock)
   if (!sectors->all_new) return SpoolState::foreign;
   auto ends = could_end_at(context, lock, header_, *size, header_.new_size);
   if (!ends) return ends.error();
-  return *ends ? SpoolState::complete : SpoolState::foreign;
+  const bool still_open = header_.open_end != 0 && header_.end_repaired == 0;
+  return *ends || still_open ? SpoolState::complete : SpoolState::foreign;
 }
 
 Result<DataJournal::Sectors> DataJournal::compare_sectors(const Context& context, MailLock& lock) const {

@@ -65,6 +65,12 @@ Result<bool> head_is_same(const Context& context, MailLock& lock, const JournalH
   return *hash == header.head_hash;
 }
 
+Status claim_journal(const Context& context, int fd) {
+  auto claimed = again([&] { return context.fs.try_flock(fd); });
+  if (!claimed) return claimed.error();
+  return *claimed ? Status{} : Status{Error{ErrorKind::busy, "another process is working on the journal"}};
+}
+
 Result<bool> could_end_at(const Context& context, MailLock& lock, const JournalHeader& header, std::uint64_t size,
                           std::uint64_t end) {
   if (size == end) return true;
@@ -95,8 +101,13 @@ Result<std::unique_ptr<Journal>> load_journal(const Context& context, int state_
   auto fd = again([&] { return fs.open_at(state_folder_fd, kJournalName, O_RDWR | O_NONBLOCK, 0); });
   if (!fd && fd.error().kind() == ErrorKind::not_found) return std::unique_ptr<Journal>{};
   if (!fd) return fd.error().at("open the journal");
+  if (auto claimed = claim_journal(context, fd->get()); !claimed) return claimed.error();
   auto status = again([&] { return fs.status(fd->get()); });
   if (!status) return status.error().at("open the journal");
+  auto named = again([&] { return fs.status_at(state_folder_fd, kJournalName); });
+  if (!named && named.error().kind() != ErrorKind::not_found) return named.error().at("open the journal");
+  // Finished by the process that had claimed it.
+  if (!named || !named->same_file(*status)) return std::unique_ptr<Journal>{};
   Magic magic{};
   if (!S_ISREG(status->mode) || status->identity.size < sizeof(JournalHeader))
     return Error{ErrorKind::malformed, "journal: too short"};

@@ -36,7 +36,8 @@ struct JournalHeader {
   listing::SpoolFormat format = listing::SpoolFormat::empty;
   /// 1: the spool did not end like a message ends, so mail may be appended there without a boundary.
   std::uint8_t open_end = 0;
-  std::array<std::uint8_t, 2> reserved{};
+  std::uint8_t end_repaired = 0;  ///< 1: the update adds what the end lacks
+  std::uint8_t reserved = 0;
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
   std::uint64_t first = 0;     ///< F: offset of the first deleted octet
@@ -125,6 +126,10 @@ class Journal {
                                               std::uint64_t size, std::uint64_t end);
 /// F <= N <= S, and no number that a file offset cannot hold.
 [[nodiscard]] bool is_ordered(const JournalHeader& header);
+
+/// Whoever works on a journal holds flock on its file, whatever locks the spool is under: a process that was orphaned with
+/// its monitor, and a recovery that found their lock file dead, must not both do it. Errors: busy, io.
+[[nodiscard]] base::Status claim_journal(const Context& context, int fd);
 
 template <class T>
 std::string_view view_of_object(const T& object) {

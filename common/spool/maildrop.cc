@@ -57,6 +57,11 @@ Result<bool> needs_recovery(const Context& context, const MaildropPaths& paths) 
 Result<Recovery> recover(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings,
                          Warnings& warnings) {
   auto needed = needs_recovery(context, paths);
+  if (!needed && needed.error().kind() == ErrorKind::denied) {
+    // Usual where only the delivery agent may make spools; it will, and the journal waits for that.
+    warnings.push_back(fmt::format("{}; the next delivery makes one", needed.error().message()));
+    return Recovery::nothing;
+  }
   if (!needed) return needed.error().at("look for a journal");
   if (!*needed) return Recovery::nothing;
   auto lock = MailLock::acquire(context, paths, settings.locks, settings.open_timeout_ms, warnings);
@@ -180,9 +185,9 @@ Result<std::vector<bool>> find_marked(const SpoolListing& listing, const UpdateR
   return marks;
 }
 
-Result<UpdatedMaildrop> update_locked(const Context& context, const MaildropPaths& paths, MailLock& lock,
-                                      const UpdateRequest& request) {
-  UpdatedMaildrop out;
+/// `out` tells of a recovery also when the update failed behind it.
+Status update_locked(const Context& context, const MaildropPaths& paths, MailLock& lock, const UpdateRequest& request,
+                     UpdatedMaildrop& out) {
   auto recovered = recover_locked(context, paths, lock, out.warnings);
   if (!recovered) return recovered.error();
   out.recovery = *recovered;
@@ -196,14 +201,16 @@ Result<UpdatedMaildrop> update_locked(const Context& context, const MaildropPath
     out.warnings.emplace_back("another program rewrote the spool during the session; the deleted messages were found again");
   }
   out.removed = static_cast<std::uint32_t>(std::ranges::count(deleted, true));
-  if (out.removed == 0) return out;
+  if (out.removed == 0) return {};
   lock.take_lease();
   const auto committed = [&] {
     if (request.committed) request.committed();
   };
-  if (auto done = apply_update(context, paths, lock, *listing, deleted, committed, out.warnings); !done)
-    return done.error();
-  return out;
+  return apply_update(context, paths, lock, *listing, deleted, committed, out.warnings);
+}
+
+void tell_lost(const MaildropSettings& settings, Recovery recovery, const Warnings& warnings) {
+  if (recovery != Recovery::nothing && settings.on_lost_recovery) settings.on_lost_recovery(recovery, warnings);
 }
 
 }  // namespace
@@ -216,7 +223,10 @@ Result<OpenedMaildrop> open_maildrop(const Context& context, const MaildropPaths
   auto recovered = recover(context, paths, settings, out.warnings);
   if (!recovered) return recovered.error();
   out.recovery = *recovered;
-  if (auto filled = fill(context, paths, settings, out); !filled) return filled.error().at("open", paths.spool_name);
+  if (auto filled = fill(context, paths, settings, out); !filled) {
+    tell_lost(settings, out.recovery, out.warnings);
+    return filled.error().at("open", paths.spool_name);
+  }
   // While there may be room for it: with a reserve a full disk can still delete mail.
   if (out.count > 0) {
     if (auto ready = prepare_reserve(context, paths.state_folder_fd); !ready)
@@ -237,10 +247,13 @@ Result<UpdatedMaildrop> update_maildrop(const Context& context, const MaildropPa
   if (!lock && is_absent(lock.error()))
     return Error{ErrorKind::changed, "the spool is gone"}.at("update", paths.spool_name);
   if (!lock) return lock.error().at("update", paths.spool_name);
-  auto done = update_locked(context, paths, *lock, request);
-  if (!done) return done.error().at("update", paths.spool_name);
-  done->warnings.insert(done->warnings.begin(), warnings.begin(), warnings.end());
-  return done;
+  UpdatedMaildrop out;
+  out.warnings = std::move(warnings);
+  if (auto done = update_locked(context, paths, *lock, request, out); !done) {
+    tell_lost(settings, out.recovery, out.warnings);
+    return done.error().at("update", paths.spool_name);
+  }
+  return out;
 }
 
 Result<RecoveredMaildrop> recover_maildrop(const Context& context, const MaildropPaths& paths,

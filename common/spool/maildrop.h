@@ -19,6 +19,8 @@ struct MaildropSettings {
   MailLockKinds locks;
   std::uint32_t open_timeout_ms = 30'000;     ///< for the mail locks at open and recovery
   std::uint32_t update_timeout_ms = 120'000;  ///< for the mail locks at update
+  /// Called when an open or an update fails behind a recovery that did something; otherwise nobody would hear of that.
+  std::function<void(Recovery, const Warnings&)> on_lost_recovery{};
 };
 
 struct OpenedMaildrop {

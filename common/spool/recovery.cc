@@ -68,7 +68,7 @@ Result<std::unique_ptr<Journal>> for_surplus(const Context& context, const Maild
 /// Step 4. The update is complete: what fails here leaves a journal that the next open finds in state T.
 void drop_journal(const Context& context, const MaildropPaths& paths, Journal& journal, Warnings& warnings) {
   if (auto dropped = journal.drop(context, paths.state_folder_fd); !dropped)
-    warnings.push_back(fmt::format("remove the journal: {}; the next open does it", dropped.error().message()));
+    warnings.push_back(fmt::format("remove the journal: {}", dropped.error().message()));
 }
 
 Result<Recovery> set_aside(const Context& context, const MaildropPaths& paths, Recovery outcome, std::string_view why,

@@ -164,9 +164,10 @@ Result<std::uint64_t> own_until(const Context& context, MailLock& lock, int jour
 }
 
 /// Writes what is missing as far as `until`, durably. Errors: changed (mail came without locks and stands where we would
-/// have written next). Between this look at the size and the write only a lease helps.
+/// have written next). Between this look at the size and the write only a lease helps. `reached`: end of the last write.
 Status write_missing(const Context& context, MailLock& lock, int journal_fd, const Missing& missing, std::uint64_t until,
-                     std::uint64_t size) {
+                     std::uint64_t size, std::uint64_t& reached) {
+  reached = missing.at;
   auto written = for_each_missing(context, journal_fd, missing, [&](std::string_view bytes, std::uint64_t at) -> Status {
     lock.refresh();
     if (at >= until || bytes.empty()) return {};
@@ -174,6 +175,7 @@ Status write_missing(const Context& context, MailLock& lock, int journal_fd, con
     if (!now) return now.error();
     if (*now != std::max(size, at)) return Error{ErrorKind::changed, "the spool grew without its locks being taken"};
     const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), until - at));
+    reached = at + room;
     return write_all(context.fs, lock.fd(), bytes.substr(0, room), at);
   });
   return written ? again([&] { return context.fs.sync(lock.fd()); }) : written;
@@ -226,9 +228,9 @@ Result<Missing> plan_salvage(const Context& context, const MaildropPaths& paths,
     if (!until) return until.error();
     if (*until < size) {
       // Mail was delivered behind octets of ours that may be zeros now; it must not be read as a part of them.
-      if (auto put = write_missing(context, lock, journal.mail().fd, *missing, *until, size);
-          !put)
-        return put.error();
+      std::uint64_t reached = 0;
+      auto put = write_missing(context, lock, journal.mail().fd, *missing, *until, size, reached);
+      if (!put) return put.error();
       missing = find_missing(context, lock, journal, size);
       if (!missing) return missing.error();
       *earlier = std::nullopt;
@@ -244,11 +246,12 @@ Result<Missing> plan_salvage(const Context& context, const MaildropPaths& paths,
 Status append_missing(const Context& context, MailLock& lock, int journal_fd, const Missing& missing,
                       std::uint64_t size) {
   if (missing.messages.empty()) return {};
-  auto written = write_missing(context, lock, journal_fd, missing, missing.end(), size);
+  std::uint64_t reached = 0;
+  auto written = write_missing(context, lock, journal_fd, missing, missing.end(), size, reached);
   if (written || written.error().kind() == ErrorKind::changed) return written;
   // What was written is torn, and new mail would be glued to it. Unless it has come already.
   const auto now = size_of(context.fs, lock.fd());
-  if (now && *now <= missing.end()) static_cast<void>(again([&] { return context.fs.truncate(lock.fd(), missing.at); }));
+  if (now && *now <= std::max(size, reached)) static_cast<void>(again([&] { return context.fs.truncate(lock.fd(), missing.at); }));
   return written.error().at("append mail of the journal");
 }
 

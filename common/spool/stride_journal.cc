@@ -29,6 +29,18 @@ std::string_view octets_of(const std::vector<Range>& ranges) {
   return {reinterpret_cast<const char*>(ranges.data()), ranges.size() * sizeof(Range)};
 }
 
+/// Ascending, none empty, inside of the spool, and together as long as what is moved. A journal is written by the owner of
+/// the mail alone, but a sum of checks is not a signature.
+bool are_ordered(const std::vector<Range>& sources, const JournalHeader& header) {
+  std::uint64_t end = header.first;
+  for (const auto& source : sources) {
+    if (source.offset < end || source.length == 0 || source.offset > header.old_size) return false;
+    if (source.length > header.old_size - source.offset) return false;
+    end = source.offset + source.length;
+  }
+  return !sources.empty() && total_length(sources) == header.new_size - header.first;
+}
+
 Status sync_file(const Context& context, int fd) {
   return again([&] { return context.fs.sync_data(fd); });
 }
@@ -147,6 +159,7 @@ Result<std::unique_ptr<Journal>> StrideJournal::commit(const Context& context, c
   if (auto ready = prepare_reserve(context, folder); !ready) return ready.error();
   auto fd = again([&] { return fs.open_at(folder, kReserveName, O_RDWR | O_NONBLOCK, 0); });
   if (!fd) return fd.error().at("open the reserve");
+  if (auto claimed = claim_journal(context, fd->get()); !claimed) return claimed.error();
   // What an earlier update left in the other half must not look younger than ours.
   if (auto put = write_all(fs, fd->get(), std::string(kClearedOctets, '\0'), kHalf); !put)
     return put.error().at("write the journal");
@@ -190,7 +203,9 @@ Result<std::unique_ptr<StrideJournal>> StrideJournal::load_half(const Context& c
   journal->sources_.resize(header.count);
   const std::span<char> octets{reinterpret_cast<char*>(journal->sources_.data()), header.count * sizeof(Range)};
   if (auto read = read_exactly(context.fs, fd, octets, base + kSourcesOffset); !read) return read.error();
-  if (journal->whole_hash() != header.whole_hash || !is_ordered(header.common)) return malformed;
+  const auto& sources = journal->sources_;
+  if (journal->whole_hash() != header.whole_hash || !is_ordered(header.common) || !are_ordered(sources, header.common))
+    return malformed;
   auto strides = plan_strides(header.common.first, journal->sources_, kMostStrides);
   if (!strides) return malformed;
   journal->strides_ = std::move(*strides);

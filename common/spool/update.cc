@@ -80,8 +80,11 @@ Status check_heads(const Context& context, MailLock& lock, const SpoolListing& l
   return {};
 }
 
-/// Step 2.
-Status cut_only(const Context& context, MailLock& lock, const UpdatePlan& plan) {
+/// Step 2. The folder first: the removal of an earlier journal may not be durable, and that journal, back after a power
+/// loss, would not know the spool again.
+Status cut_only(const Context& context, const MaildropPaths& paths, MailLock& lock, const UpdatePlan& plan) {
+  auto named = again([&] { return context.fs.sync_directory(paths.state_folder_fd); });
+  if (!named) return named.error().at("sync the state folder");
   auto status = again([&] { return context.fs.status(lock.fd()); });
   if (!status) return status.error();
   if (status->identity.size != plan.old_size)
@@ -207,7 +210,7 @@ Status apply_update(const Context& context, const MaildropPaths& paths, MailLock
   std::string padding;
   std::uint64_t size = plan.first;
   if (plan.tail.empty()) {
-    if (auto cut = cut_only(context, lock, plan); !cut) return cut;
+    if (auto cut = cut_only(context, paths, lock, plan); !cut) return cut;
     committed();
   } else {
     auto missing = padding_for(context, lock, listing, plan);

@@ -81,7 +81,7 @@ ipc::MaildropFailure classify(const Error& error, Work work) {
   switch (error.kind()) {
     case ErrorKind::busy:
       // Only the session lock is another session; a mail lock that was not to be had may be free later.
-      return error.detail().starts_with("session") ? ipc::MaildropFailure::in_use : ipc::MaildropFailure::temporary;
+      return error.detail().starts_with("session") ? ipc::MaildropFailure::in_use : ipc::MaildropFailure::locked;
     case ErrorKind::malformed:
       return work == Work::open ? ipc::MaildropFailure::unreadable : ipc::MaildropFailure::changed;
     case ErrorKind::unsafe:
@@ -125,6 +125,7 @@ class Worker {
         dotlock_(job.monitor) {
     settings_.locks = lock_kinds(job.mail_locks);
     settings_.open_timeout_ms = static_cast<std::uint32_t>(job.lock_timeout_s * 1000);
+    settings_.on_lost_recovery = [this](spool::Recovery recovery, const spool::Warnings& warnings) { log_recovery(recovery, warnings); };
     settings_.update_timeout_ms = static_cast<std::uint32_t>(kUpdatePatience * job.lock_timeout_s * 1000);
   }
   int open();

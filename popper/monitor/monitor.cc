@@ -233,7 +233,7 @@ void Monitor::on_child(pid_t pid, int status) {
 /// Other programs must not meet a half moved spool for longer than can be helped: who died over a maildrop, whatever its job was, may
 /// leave a journal behind.
 void Monitor::on_job_end(const MaildropJob& job, bool killed, int exit_code, const std::string& how) {
-  const bool at_fault = killed || (job.work == MaildropWork::update && exit_code == kUpdateFailed);
+  const bool at_fault = killed || exit_code != 0;
   const bool unwanted = stopping_ && job.work == MaildropWork::open;  // we killed it ourselves
   if (at_fault && !unwanted && job.tries < kMaxRecoveries && spawn_maildrop(MaildropWork::recover, job.owner, nullptr, job.tries + 1)) return;
   if (recovery_ == nullptr) return;

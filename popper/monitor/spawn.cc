@@ -26,14 +26,19 @@ using config::Opt;
 
 /// A folder of ours: made when missing, handed to its owner. Existing folders of others are refused.
 base::Status ensure_folder(const std::string& path, mode_t mode, uid_t uid, gid_t gid) {
-  if (::mkdir(path.c_str(), mode) == 0) {
-    // The umask is 077; the wanted mode may be wider.
-    if (::chmod(path.c_str(), mode) != 0 || ::chown(path.c_str(), uid, gid) != 0) return base::Error::from_errno(errno, "chown").at("make folder", path);
-    return {};
-  }
-  if (errno != EEXIST) return base::Error::from_errno(errno, "mkdir").at("make folder", path);
+  const bool made = ::mkdir(path.c_str(), mode) == 0;
+  if (!made && errno != EEXIST) return base::Error::from_errno(errno, "mkdir").at("make folder", path);
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return base::Error::from_errno(errno, "lstat").at("folder", path);
+  // One that is ours still was not handed over when it was made: a crash, or its owner's quota. Nobody else can put one there.
+  if (S_ISDIR(status.st_mode) && (made || (status.st_uid == ::geteuid() && uid != ::geteuid()))) {
+    // The umask is 077; the wanted mode may be wider.
+    if (::chmod(path.c_str(), mode) != 0 || ::chown(path.c_str(), uid, gid) != 0) return base::Error::from_errno(errno, "chown").at("make folder", path);
+    // A journal in it must not vanish with its name.
+    const base::UniqueFd parent{::open(path.substr(0, path.rfind('/')).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (parent.valid()) (void)::fsync(parent.get());
+    return {};
+  }
   if (!S_ISDIR(status.st_mode) || status.st_uid != uid) {
     return base::Error{base::ErrorKind::unsafe, fmt::format("must be a folder of uid {}, is of uid {}", uid, status.st_uid)}.at("folder", path);
   }

@@ -145,6 +145,7 @@ void Dialogue::refuse_login(ipc::MaildropFailure failure) {
     case ipc::MaildropFailure::temporary:
     case ipc::MaildropFailure::changed:
     case ipc::MaildropFailure::no_space:
+    case ipc::MaildropFailure::locked:
       err("[SYS/TEMP] The maildrop cannot be opened now, try again later");
       break;
   }

@@ -86,14 +86,18 @@ void Dialogue::conclude_update(const ipc::Channel& maildrop) {
     (void)monitor_.send(report, {}, false);
     return sign_off();
   }
-  if (!frame || !frame->read(failed)) {
+  if (is_committed) {
+    err("[SYS/TEMP] The deleted messages will be removed, but not all work is done; connect again later");
+  } else if (!frame || !frame->read(failed)) {
     err("[SYS/TEMP] The update was interrupted; it will be completed or taken back when you connect again");
   } else if (failed.failure == ipc::MaildropFailure::changed) {
     err("[SYS/TEMP] The maildrop was changed by another program; no message was removed");
   } else if (failed.failure == ipc::MaildropFailure::no_space) {
     err("[SYS/TEMP] No room on disk for the update; no message was removed");
+  } else if (failed.failure == ipc::MaildropFailure::locked) {
+    err("[SYS/TEMP] The maildrop is locked by another program; no message was removed");
   } else {
-    err("[SYS/TEMP] The update failed; some deleted messages were not removed");
+    err("[SYS/TEMP] The update failed; deleted messages may not have been removed");
   }
   finish(End::failure);
 }

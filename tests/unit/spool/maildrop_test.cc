@@ -370,7 +370,7 @@ BOOST_AUTO_TEST_CASE(nothing_marked_writes_nothing_and_locks_nothing) {
 
 BOOST_AUTO_TEST_CASE(syncs_of_an_update) {
   for (const auto& [deleted, syncs, data_syncs, folder_syncs] :
-       {std::tuple{std::vector<unsigned>{2}, 1U, 0U, 0U}, std::tuple{std::vector<unsigned>{0}, 2U, 1U, 2U},
+       {std::tuple{std::vector<unsigned>{2}, 1U, 0U, 1U}, std::tuple{std::vector<unsigned>{0}, 2U, 1U, 2U},
         std::tuple{std::vector<unsigned>{0, 1}, 2U, 1U, 2U}}) {
     MaildropFixture drop;
     drop.write_spool(kOne + kTwo + kThree);
