@@ -132,12 +132,41 @@ def reconnects_at_once(site):
     assert site.read_spool() == b""
 
 
-CASES = {"committed-and-slow": committed_and_slow, "killed": killed, "reconnects-at-once": reconnects_at_once}
+def locked(site):
+    """Another program holds the lock file until the patience is over."""
+    site.put_spool("ada", mailbox(3))
+    client = Pop(site.connect())
+    client.login()
+    client.ok("DELE 1")
+    lock = os.path.join(site.spool, "ada.lock")
+    with open(lock, "w") as file:
+        file.write(f"{os.getpid()}\n")
+    answer = client.command("QUIT")
+    assert answer == b"-ERR [SYS/TEMP] The maildrop is locked by another program; no message was removed\r\n", answer
+    assert site.read_spool() == mailbox(3)
+    assert os.path.exists(lock)
+    os.unlink(lock)
+
+
+def changed(site):
+    """A mail reader wrote the spool anew, and equal messages cannot be told apart."""
+    twin, other = message(1), message(2)
+    site.put_spool("ada", twin + twin + other)
+    client = Pop(site.connect())
+    client.login()
+    client.ok("DELE 1")
+    site.put_spool("ada", other + twin + twin)
+    answer = client.command("QUIT")
+    assert answer == b"-ERR [SYS/TEMP] The maildrop was changed by another program; no message was removed\r\n", answer
+    assert site.read_spool() == other + twin + twin
+
+
+CASES = {"locked": locked, "changed": changed, "committed-and-slow": committed_and_slow, "killed": killed, "reconnects-at-once": reconnects_at_once}
 
 
 def main():
     with Site() as site:
-        site.start()
+        site.start(**{"mail-lock-timeout": "1"} if sys.argv[1] == "locked" else {})
         CASES[sys.argv[1]](site)
         assert site.stop() == 0, site.log()
 

@@ -168,7 +168,10 @@ class FaultFileSystem : public spool::SystemFileSystem {
     return SystemFileSystem::unlock_flock(fd);
   }
   /// Refused, or our own intruders would wait for it.
-  base::Result<bool> try_lease(int) override { return false; }
+  base::Result<bool> try_lease(int) override {
+    if (auto error = enter("lease")) return *error;
+    return false;
+  }
   base::Status set_times(int fd, std::int64_t atime_ns, std::int64_t mtime_ns) override {
     if (auto error = enter("set_times")) return *error;
     return SystemFileSystem::set_times(fd, atime_ns, mtime_ns);

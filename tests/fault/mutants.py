@@ -43,7 +43,16 @@ MUTANTS = [
     Mutant(SPOOL + "data_journal.cc", "a rewritten spool is taken for one half moved", "if (*size >= header_.old_size && sectors->all_old_or_new) {", "if (*size >= header_.old_size) {"),
     Mutant(SPOOL + "data_journal.cc", "a spool that is not moved is taken for complete", "if (!sectors->all_new) return SpoolState::foreign;", ""),
     Mutant(SPOOL + "data_journal.cc", "what stands behind a complete spool is not looked at",
-           "return *ends ? SpoolState::complete : SpoolState::foreign;", "return SpoolState::complete;"),
+           "return *ends || still_open ? SpoolState::complete : SpoolState::foreign;", "return SpoolState::complete;"),
+    Mutant(SPOOL + "update.cc", "the folder is not synced before a cut", """  auto named = again([&] { return context.fs.sync_directory(paths.state_folder_fd); });
+  if (!named) return named.error().at("sync the state folder");
+""", ""),
+    Mutant(SPOOL + "salvage.cc", "torn mail stays when there is no room", "if (now && *now <= std::max(size, reached)) static_cast", "if (false) static_cast"),
+    Mutant(SPOOL + "maildrop.cc", "no lease is tried at an update", """  if (out.removed == 0) return {};
+  lock.take_lease();
+""", """  if (out.removed == 0) return {};
+"""),
+    Mutant(SPOOL + "journal.cc", "two processes may work on one journal", "  return *claimed ? Status{} : Status{Error{ErrorKind::busy", "  return true ? Status{} : Status{Error{ErrorKind::busy"),
     Mutant(SPOOL + "data_journal.cc", "old sectors are not recognised", "(now.sums[i] == wanted.sums[i] || now.sums[i] == old[i])", "now.sums[i] == wanted.sums[i]"),
     Mutant(SPOOL + "data_journal.cc", "the journal goes without the folder being synced",
            "return removed ? again([&] { return context.fs.sync_directory(state_folder_fd); }) : removed;", "return removed;"),

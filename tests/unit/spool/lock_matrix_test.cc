@@ -203,6 +203,24 @@ BOOST_AUTO_TEST_CASE(a_lease_keeps_programs_without_locks_out) {
   BOOST_TEST(in_child([&] { return open_without_waiting(drop.spool_path()); }) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(an_update_and_a_recovery_try_for_a_lease_where_it_is_wanted) {
+  for (const bool wanted : {true, false}) {
+    MaildropFixture drop;
+    drop.write_spool(mbox_message(1) + mbox_message(2) + mbox_message(3));
+    const MaildropSettings settings{.locks = wanted ? kWithLease : MailLockKinds{}};
+    Process opener{drop};
+    const auto opened = opener.open(settings);
+    BOOST_TEST(opener.fs.count("lease") == 0U);
+    Process process{drop};
+    BOOST_REQUIRE(process.update(request_for(*opened, {0}), settings).has_value());
+    BOOST_TEST(process.fs.count("lease") == (wanted ? 1U : 0U));
+    MaildropFixture::write_file(drop.state_path("journal"), "no journal");
+    Process recovering{drop};
+    BOOST_REQUIRE(recovering.recover(settings).has_value());
+    BOOST_TEST(recovering.fs.count("lease") == (wanted ? 1U : 0U));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_refused_lease_is_no_failure) {
   MaildropFixture drop;
   drop.write_spool(mbox_message(1));

@@ -2,6 +2,8 @@
 // Recovery proves where the spool stands and never redoes over what somebody else wrote.
 #include "common/spool/recovery.h"
 
+#include <sys/file.h>
+
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 
@@ -236,6 +238,39 @@ BOOST_AUTO_TEST_CASE(a_journal_of_a_later_version_stops_everything) {
   BOOST_TEST((later.recover().error().kind() == ErrorKind::unsupported));
   BOOST_TEST((later.open().error().kind() == ErrorKind::unsupported));
   BOOST_TEST(MaildropFixture::read_file(drop.state_path("journal")) == journal);
+}
+
+BOOST_AUTO_TEST_CASE(a_journal_that_another_process_works_on_is_left_to_it) {
+  MaildropFixture drop;
+  die_at(drop, Death::half_moved);
+  const auto spool = drop.spool();
+  {
+    const base::UniqueFd orphan{::open(drop.state_path("journal").c_str(), O_RDWR | O_CLOEXEC)};
+    BOOST_REQUIRE(::flock(orphan.get(), LOCK_EX) == 0);
+    Process later{drop};
+    later.be_later();
+    const auto refused = later.recover();
+    BOOST_REQUIRE(!refused.has_value());
+    BOOST_TEST((refused.error().kind() == ErrorKind::busy));
+    BOOST_TEST(drop.spool() == spool);
+  }
+  BOOST_TEST((recover(drop).outcome == Recovery::redone));
+}
+
+BOOST_AUTO_TEST_CASE(a_recovery_is_told_of_when_the_open_behind_it_fails) {
+  MaildropFixture drop;
+  die_at(drop, Death::half_moved);
+  MaildropFixture::write_file(drop.spool_path(), "no mailbox at all\n");
+  Process later{drop};
+  later.be_later();
+  std::vector<Recovery> told;
+  MaildropSettings settings;
+  settings.on_lost_recovery = [&](Recovery recovery, const Warnings& warnings) {
+    told.push_back(recovery);
+    BOOST_TEST(warnings.size() == 1U);
+  };
+  BOOST_TEST((later.open(settings).error().kind() == ErrorKind::malformed));
+  BOOST_TEST((told == std::vector{Recovery::salvaged}));
 }
 
 BOOST_AUTO_TEST_CASE(remains_of_an_unfinished_journal_go_and_nothing_else_happens) {

@@ -68,6 +68,26 @@ BOOST_AUTO_TEST_CASE(death_at_every_call_and_in_every_write) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(without_room_nothing_torn_is_left) {
+  const std::string rewritten = kNew + kMessages[2];
+  std::size_t failed = 0;
+  for (std::size_t at = 0;; ++at) {
+    MaildropFixture drop;
+    leave_foreign_spool(drop, rewritten);
+    Process process{drop, {.kind = Fault::Kind::fail_from, .at = at, .errno_value = ENOSPC, .only = "write"}};
+    process.be_later();
+    const bool recovered = process.recover().has_value();
+    if (!recovered) {
+      ++failed;
+      BOOST_REQUIRE_MESSAGE(drop.spool() == rewritten, "write " << at);
+      recover(drop);
+    }
+    BOOST_REQUIRE(drop.spool() == rewritten + kMessages[1] + kMessages[3] + kMessages[4]);
+    if (recovered) break;
+  }
+  BOOST_TEST(failed > 3U);
+}
+
 /// What a power loss leaves of a salvage: any prefix, with zeros where sectors did not reach the disk.
 BOOST_AUTO_TEST_CASE(zeros_in_what_was_appended_are_written_again) {
   const std::string rewritten = kNew + kMessages[2];
