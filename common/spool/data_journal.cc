@@ -249,26 +249,20 @@ Status DataJournal::drop(const Context& context, int state_folder_fd) {
   return removed ? again([&] { return context.fs.sync_directory(state_folder_fd); }) : removed;
 }
 
-Result<SpoolState> DataJournal::classify(const Context& context, MailLock& lock) {
-  auto size = size_of(context.fs, lock.fd());
-  if (!size) return size.error();
-  if (*size < header_.new_size) return SpoolState::foreign;
-  auto head = head_is_same(context, lock, header_);
-  if (!head) return head.error();
-  if (!*head) return SpoolState::foreign;
+Result<SpoolState> DataJournal::compare(const Context& context, MailLock& lock, std::uint64_t size) {
   auto sectors = compare_sectors(context, lock);
   if (!sectors) return sectors.error();
   // Uncut is tried first: when messages of equal length are deleted, a spool that is still uncut can have a message
   // start at N.
-  if (*size >= header_.old_size && sectors->all_old_or_new) {
+  if (size >= header_.old_size && sectors->all_old_or_new) {
     auto rest = hash_range(context, lock, lock.fd(), header_.new_size, header_.old_size, header_.seed);
     if (!rest) return rest.error();
-    auto ends = could_end_at(context, lock, header_, *size, header_.old_size);
+    auto ends = could_end_at(context, lock, header_, size, header_.old_size);
     if (!ends) return ends.error();
     if (*rest == header_.rest_hash && (*ends || header_.open_end != 0)) return SpoolState::uncut;
   }
   if (!sectors->all_new) return SpoolState::foreign;
-  auto ends = could_end_at(context, lock, header_, *size, header_.new_size);
+  auto ends = could_end_at(context, lock, header_, size, header_.new_size);
   if (!ends) return ends.error();
   const bool still_open = header_.open_end != 0 && header_.end_repaired == 0;
   return *ends || still_open ? SpoolState::complete : SpoolState::foreign;

@@ -37,7 +37,7 @@ class DataJournal final : public Journal {
   static base::Result<std::unique_ptr<Journal>> load(const Context& context, MailLock& lock, base::UniqueFd fd,
                                                      std::uint64_t size);
 
-  base::Result<SpoolState> classify(const Context& context, MailLock& lock) override;
+  base::Result<SpoolState> compare(const Context& context, MailLock& lock, std::uint64_t size) override;
   base::Status move(const Context& context, MailLock& lock) override;
   base::Status drop(const Context& context, int state_folder_fd) override;
   [[nodiscard]] Piece mail() const override { return {fd_.get(), kTailOffset, tail_size()}; }

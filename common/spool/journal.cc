@@ -65,6 +65,16 @@ Result<bool> head_is_same(const Context& context, MailLock& lock, const JournalH
   return *hash == header.head_hash;
 }
 
+Result<SpoolState> Journal::classify(const Context& context, MailLock& lock) {
+  auto size = size_of(context.fs, lock.fd());
+  if (!size) return size.error();
+  if (*size < header_.new_size) return SpoolState::foreign;
+  auto head = head_is_same(context, lock, header_);
+  if (!head) return head.error();
+  if (!*head) return SpoolState::foreign;
+  return compare(context, lock, *size);
+}
+
 Status claim_journal(const Context& context, int fd) {
   auto claimed = again([&] { return context.fs.try_flock(fd); });
   if (!claimed) return claimed.error();

@@ -84,7 +84,7 @@ class Journal {
   [[nodiscard]] const JournalHeader& header() const { return header_; }
 
   /// Compares the spool with the journal. Reads only.
-  [[nodiscard]] virtual base::Result<SpoolState> classify(const Context& context, MailLock& lock) = 0;
+  [[nodiscard]] base::Result<SpoolState> classify(const Context& context, MailLock& lock);
   /// Brings the kept octets to their place, durably. Precondition: just committed, or classified as uncut.
   [[nodiscard]] virtual base::Status move(const Context& context, MailLock& lock) = 0;
   /// Ends the update: the name `journal` goes, durably.
@@ -95,6 +95,9 @@ class Journal {
   [[nodiscard]] virtual bool redo_only() const { return false; }
 
  protected:
+  /// classify() for a spool of `size` >= N octets whose head is as it was.
+  [[nodiscard]] virtual base::Result<SpoolState> compare(const Context& context, MailLock& lock, std::uint64_t size) = 0;
+
   JournalHeader header_;
 };
 

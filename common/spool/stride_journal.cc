@@ -228,19 +228,13 @@ Status StrideJournal::read_slots(const Context& context, int fd) {
   return {};
 }
 
-Result<SpoolState> StrideJournal::classify(const Context& context, MailLock& lock) {
-  auto size = size_of(context.fs, lock.fd());
-  if (!size) return size.error();
-  if (*size < header_.new_size) return SpoolState::foreign;
-  auto head = head_is_same(context, lock, header_);
-  if (!head) return head.error();
-  if (!*head) return SpoolState::foreign;
-  auto uncut = is_uncut(context, lock, *size);
+Result<SpoolState> StrideJournal::compare(const Context& context, MailLock& lock, std::uint64_t size) {
+  auto uncut = is_uncut(context, lock, size);
   if (!uncut) return uncut.error();
   if (*uncut) return SpoolState::uncut;
   auto tail = hash_range(context, lock, lock.fd(), header_.first, header_.new_size, header_.seed);
   if (!tail) return tail.error();
-  auto ends = could_end_at(context, lock, header_, *size, header_.new_size);
+  auto ends = could_end_at(context, lock, header_, size, header_.new_size);
   if (!ends) return ends.error();
   const bool complete = *tail == stride_header_.tail_hash && (*ends || header_.open_end != 0);
   return complete ? SpoolState::complete : SpoolState::foreign;

@@ -72,7 +72,7 @@ class StrideJournal final : public Journal {
                                                        std::size_t most_strides);
   static base::Result<std::unique_ptr<Journal>> load(const Context& context, base::UniqueFd fd, std::uint64_t size);
 
-  base::Result<SpoolState> classify(const Context& context, MailLock& lock) override;
+  base::Result<SpoolState> compare(const Context& context, MailLock& lock, std::uint64_t size) override;
   base::Status move(const Context& context, MailLock& lock) override;
   base::Status drop(const Context& context, int state_folder_fd) override;
   [[nodiscard]] bool redo_only() const override { return strides_.size() > 1; }

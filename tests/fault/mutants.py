@@ -40,7 +40,7 @@ MUTANTS = [
            "  auto synced = again([&] { return context.fs.sync_data(lock.fd()); });\n", f"  {NO_STATUS}\n"),
     Mutant("common/files/io.cc", "pieces end within sectors", "kChunk - to % kChunk", "kChunk"),
     Mutant(SPOOL + "data_journal.cc", "the end of the spool is not compared", "if (*rest == header_.rest_hash && (*ends", "if ((*ends"),
-    Mutant(SPOOL + "data_journal.cc", "a rewritten spool is taken for one half moved", "if (*size >= header_.old_size && sectors->all_old_or_new) {", "if (*size >= header_.old_size) {"),
+    Mutant(SPOOL + "data_journal.cc", "a rewritten spool is taken for one half moved", "if (size >= header_.old_size && sectors->all_old_or_new) {", "if (size >= header_.old_size) {"),
     Mutant(SPOOL + "data_journal.cc", "a spool that is not moved is taken for complete", "if (!sectors->all_new) return SpoolState::foreign;", ""),
     Mutant(SPOOL + "data_journal.cc", "what stands behind a complete spool is not looked at",
            "return *ends || still_open ? SpoolState::complete : SpoolState::foreign;", "return SpoolState::complete;"),
