@@ -54,8 +54,16 @@ def children(pid):
         return [int(child) for child in file.read().split()]
 
 
+def name_of(pid):
+    """None for a process that has ended since it was listed: maildrop processes end after each job."""
+    try:
+        return status(pid)["Name"]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def by_name(site, name):
-    return [pid for pid in children(site.process.pid) if status(pid)["Name"] == name]
+    return [pid for pid in children(site.process.pid) if name_of(pid) == name]
 
 
 def descriptors(pid):
