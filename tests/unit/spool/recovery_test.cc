@@ -185,8 +185,8 @@ BOOST_AUTO_TEST_CASE(a_change_in_place_of_mail_that_would_move_is_not_overwritte
   }
 }
 
-/// The session's process died between commit point and end, and its own update is tried again: where the recovery before it fails,
-/// nothing may be planned on what the spool holds half moved.
+/// The session's process died between commit point and end, and its own update is tried again: where the recovery
+/// before it fails, nothing may be planned on what the spool holds half moved.
 BOOST_AUTO_TEST_CASE(an_update_whose_recovery_fails_loses_nothing) {
   std::size_t standing = 0;
   std::size_t failed = 0;
@@ -415,7 +415,8 @@ BOOST_AUTO_TEST_CASE(mail_that_comes_without_locks_before_the_commit_point_stops
   const auto listing = list_spool(process.context(), drop.paths(), *lock);
   BOOST_REQUIRE(listing.has_value());
   MaildropFixture::append_file(drop.spool_path(), kNew);
-  const auto cut = apply_update(process.context(), drop.paths(), *lock, *listing, {false, false, true}, [] {}, warnings);
+  const auto cut = apply_update(
+      process.context(), drop.paths(), *lock, *listing, {false, false, true}, [] {}, warnings);
   BOOST_REQUIRE(!cut.has_value());
   BOOST_TEST((cut.error().kind() == ErrorKind::changed));
   BOOST_TEST((drop.spool() == joined({1, 2, 3}) + kNew));
@@ -433,7 +434,8 @@ BOOST_AUTO_TEST_CASE(a_message_that_does_not_stand_where_it_was_listed_is_not_re
     auto other = joined({1, 2, 3});
     other[joined({1, 2, 3}).find(kMessages[changed - 1]) + kPostmark.size() + 15] = '!';
     MaildropFixture::write_file(drop.spool_path(), other);
-    const auto done = apply_update(process.context(), drop.paths(), *lock, *listing, {false, true, false}, [] {}, warnings);
+    const auto done = apply_update(
+        process.context(), drop.paths(), *lock, *listing, {false, true, false}, [] {}, warnings);
     BOOST_REQUIRE(!done.has_value());
     BOOST_TEST((done.error().kind() == ErrorKind::changed));
     BOOST_TEST(drop.spool() == other);
