@@ -202,11 +202,11 @@ BOOST_AUTO_TEST_CASE(an_update_whose_recovery_fails_loses_nothing) {
       Process dying{drop, {.kind = Fault::Kind::die, .at = death}};
       static_cast<void>(dying.update(request));
       if (!std::filesystem::exists(drop.state_path("journal"))) break;
-      standing += at == 0 ? 1 : 0;
+      standing += at == 0 ? 1U : 0U;
       Process again{drop, {.kind = Fault::Kind::fail_once, .at = at, .errno_value = EIO}};
       again.be_later();
       const auto updated = again.update(request);
-      failed += updated ? 0 : 1;
+      failed += updated ? 0U : 1U;
       if (again.fs.calls() <= at) break;
       Process later{drop};
       later.be_later();
