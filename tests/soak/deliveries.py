@@ -183,7 +183,7 @@ def parse():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--deliverers", type=int, default=6)
     parser.add_argument("--clients", type=int, default=4)
-    parser.add_argument("--parallel", type=int, default=4, help="combinations at once, each with a server of its own")
+    parser.add_argument("--parallel", type=int, default=6, help="combinations at once, each with a server of its own")
     parser.add_argument("--foreign", type=int, default=1, help="0: no mutt and no foreign writer")
     return parser.parse_args()
 

@@ -76,7 +76,7 @@ class Part:
 def deliveries(agent):
     # They would take both processors from the other lane.
     deliverers = "4" if agent == "maildrop" else "8"
-    return lambda minutes, seed: ["/usr/bin/nice", "-n", "10", *script("deliveries.py", "--agents", agent, "--locks", "all", "--minutes",
+    return lambda minutes, seed: ["/usr/bin/nice", "-n", "5", *script("deliveries.py", "--agents", agent, "--locks", "all", "--minutes",
                                                                        f"{minutes:.2f}", "--seed", str(seed), "--deliverers", deliverers)]
 
 
