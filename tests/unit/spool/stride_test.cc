@@ -136,6 +136,30 @@ BOOST_AUTO_TEST_CASE(every_death_is_brought_to_the_end_or_to_the_beginning) {
   }
 }
 
+/// The client is told that nothing was removed: then nothing may be removed by a recovery later.
+BOOST_AUTO_TEST_CASE(a_commit_that_failed_leaves_nothing_to_recover) {
+  for (const auto& b : {kOneStride, kManyStrides}) {  // with room: a journal without mail, and one with it
+    std::size_t failed = 0;
+    for (std::size_t at = 0;; ++at) {
+      MaildropFixture drop;
+      drop.write_spool(b.all());
+      Process opener{drop};
+      const auto opened = opener.open();
+      BOOST_REQUIRE(opened.has_value());
+      Process process{drop, {.kind = Fault::Kind::fail_once, .at = at, .only = "sync_directory"}};
+      process.be_later();
+      const auto updated = process.update(request_for(*opened, b.deleted));
+      if (process.fs.count("sync_directory") <= at) break;
+      if (updated || drop.spool() != b.all()) continue;
+      ++failed;
+      BOOST_TEST(!std::filesystem::exists(drop.state_path("journal")));
+      BOOST_TEST((recover(drop) == Recovery::nothing));
+      BOOST_TEST((drop.spool() == b.all()));
+    }
+    BOOST_TEST(failed >= 1U);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_full_disk_deletes_with_strides_and_without_new_files) {
   MaildropFixture drop;
   drop.write_spool(kManyStrides.all());
