@@ -40,7 +40,7 @@ Result<Look> look_up(const Identity& identity, const std::string& path, const st
 }
 
 Status store(const Identity& identity, const std::string& path, const std::string& user, const NewSecret& secret,
-             const std::optional<authdb::ScramVerifier>& proven) {
+             const std::optional<authdb::Account>& proven) {
   const TimeBound bound;
   auto database = open_for_good(identity, path);
   if (!database) return database.error();
@@ -50,14 +50,17 @@ Status store(const Identity& identity, const std::string& path, const std::strin
   const std::int64_t now = ::time(nullptr);
   return database->update(user, [&](const Result<std::optional<Account>>& before) -> Result<Account> {
     const bool exists = before && *before;
-    if (proven && (!exists || (*before)->scram != *proven)) {
+    if (proven && (!exists || (*before)->scram != proven->scram || (*before)->crypt != proven->crypt)) {
       return Error{ErrorKind::changed, "the entry was changed meanwhile; nothing changed"};
     }
     if (!secret.scram && !exists) return Error{ErrorKind::not_found, no_entry(user)};
     Account account;
     account.created = now;
     if (exists) account = **before;
-    if (secret.scram) account.scram = *secret.scram;
+    if (secret.scram) {
+      account.scram = secret.scram;
+      account.crypt.clear();
+    }
     account.sealed_apop = secret.sealed_apop;
     account.changed = now;
     return account;

@@ -29,7 +29,7 @@ struct NewSecret {
 /// record must still have it. Errors  changed: record or database are not those looked at; not_found: `scram` empty and
 /// no account; those of the database.
 [[nodiscard]] base::Status store(const Identity& identity, const std::string& path, const std::string& user,
-                                 const NewSecret& secret, const std::optional<authdb::ScramVerifier>& proven);
+                                 const NewSecret& secret, const std::optional<authdb::Account>& proven);
 
 /// Takes the owner's uid for good and removes; false when there was no such account.
 [[nodiscard]] base::Result<bool> remove(const Identity& identity, const std::string& path, const std::string& user);

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "common/authdb/password.h"
 #include "common/authdb/user_name.h"
 #include "popauth/audit.h"
 #include "popauth/database_access.h"
@@ -18,7 +19,6 @@
 
 namespace qpop::popauth {
 
-using authdb::ScramVerifier;
 using base::Error;
 using base::ErrorKind;
 using base::Result;
@@ -93,11 +93,11 @@ class PasswordChange {
     if (!terminal) return terminal.error();
     auto typed = terminal->ask("Old password:");
     if (!typed) return typed.error();
-    const auto& scram = (*look.account)->scram;
+    const auto& account = **look.account;
     wait_seconds(kGuessSeconds);
-    if (!authdb::matches(scram, *typed)) return Error{ErrorKind::denied, "Sorry, password entered incorrectly"};
+    if (!authdb::matches_password(look.meta, user_, &account, *typed)) return Error{ErrorKind::denied, "Sorry, password entered incorrectly"};
     old_ = std::move(*typed);
-    proven_ = scram;
+    proven_ = account;
     return {};
   }
 
@@ -162,7 +162,7 @@ class PasswordChange {
   bool administrator_;
   bool existed_ = false;
   Secret old_;
-  std::optional<ScramVerifier> proven_;
+  std::optional<authdb::Account> proven_;
 };
 
 }  // namespace

@@ -50,8 +50,9 @@ bool confirmed() {
 
 std::string line_of(std::string_view name, const Result<authdb::Account>& account) {
   if (!account) return fmt::format("{:<16}: damaged", name);
-  return fmt::format("{:<16}: {}SCRAM{}", name, account->sealed_apop.empty() ? "" : "APOP ",
-                     account->disabled ? " disabled" : "");
+  const auto kinds = fmt::format("{}{}{}{}", account->sealed_apop.empty() ? "" : " APOP", account->scram ? " SCRAM" : "",
+                                 account->crypt.empty() ? "" : " crypt", account->disabled ? " disabled" : "");
+  return fmt::format("{:<16}:{}", name, kinds);
 }
 
 ExitCode list_all(const Identity& identity, const std::string& path) {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "common/authdb/file_rules.h"
+#include "common/authdb/password.h"
 #include "common/authdb/record.h"
 #include "common/authdb/user_name.h"
 
@@ -72,6 +73,9 @@ Result<std::optional<Account>> Database::find(std::string_view name) {
   if (!is_acceptable_user_name(name)) return std::optional<Account>{};
   Result<std::optional<Account>> found{std::optional<Account>{}};
   auto ok = environment_.read([&](const db::Reader& reader) -> Status {
+    if (auto fresh = reader.get(kMetaKey); fresh && *fresh) {
+      if (auto meta = decode_meta(**fresh)) meta_ = std::move(*meta);
+    }
     auto value = reader.get(name);
     if (!value) return value.error();
     found = decode(name, *value);
@@ -93,6 +97,19 @@ Status Database::update(std::string_view name, const Edit& edit) {
   });
   if (!ok) return ok.error().at(kWhat, path_);
   return {};
+}
+
+Status Database::upgrade(std::string_view name, const Account& seen, const base::Secret& password) {
+  const Account after = upgraded(meta_, seen, password);
+  return update(name, [&](const Result<std::optional<Account>>& before) -> Result<Account> {
+    if (!before) return before.error();
+    const bool same = *before && (*before)->scram == seen.scram && (*before)->crypt == seen.crypt;
+    if (!same) return Error{ErrorKind::changed, "the account was changed meanwhile"};
+    Account account = **before;
+    account.scram = after.scram;
+    account.crypt.clear();
+    return account;
+  });
 }
 
 Result<bool> Database::remove(std::string_view name) {

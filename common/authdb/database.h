@@ -29,6 +29,7 @@ class Database {
   ///         administrator.
   [[nodiscard]] static base::Result<Database> open(const std::string& path, uid_t owner, Access access);
 
+  /// As it was at open(), or at the last find().
   [[nodiscard]] const Meta& meta() const { return meta_; }
   [[nodiscard]] db::FileIdentity identity() const { return environment_.identity(); }
 
@@ -41,6 +42,12 @@ class Database {
   /// it; it can be called more than once. Errors  denied: not an acceptable name; those of `edit` and
   /// db::Environment::write().
   [[nodiscard]] base::Status update(std::string_view name, const Edit& edit);
+
+  /// After a clear login inside TLS that needs_upgrade() says should be stored anew: puts upgraded() in place of `seen`,
+  /// unless the password was changed meanwhile. Needs Access::read_write, and waits as long as another writer takes: a
+  /// role that serves others forks a child that opens the database by itself, with an alarm.
+  /// Errors  changed: not the record seen; those of update().
+  [[nodiscard]] base::Status upgrade(std::string_view name, const Account& seen, const base::Secret& password);
 
   /// False when there was no such account.
   [[nodiscard]] base::Result<bool> remove(std::string_view name);

@@ -108,7 +108,7 @@ BOOST_FIXTURE_TEST_CASE(accounts_are_stored_changed_listed_and_removed, Fixture)
   BOOST_TEST(*database->count() == 2U);
   auto ada = database->find("ada");
   BOOST_REQUIRE((ada && *ada));
-  BOOST_TEST(matches((*ada)->scram, Secret{"one"}));
+  BOOST_TEST(matches((*ada)->scram.value(), Secret{"one"}));
   std::string names;
   BOOST_REQUIRE(database->list([&](std::string_view name, const Result<Account>& account) {
     names += std::string{name} + (account ? "," : "!");
