@@ -56,21 +56,10 @@ std::string line_of(std::string_view name, const Result<authdb::Account>& accoun
 }
 
 ExitCode list_all(const Identity& identity, const std::string& path) {
-  auto owner = identity.owner();
-  if (!owner) return fail(owner.error());
+  const auto records = all_accounts(identity, path);
+  if (!records) return fail(records.error());
   std::string text;
-  {
-    const TimeBound bound;
-    auto rights = DatabaseRights::take(identity);
-    if (!rights) return fail(rights.error());
-    auto database = authdb::Database::open(path, *owner, authdb::Access::read_only);
-    if (!database) return fail(database.error());
-    auto ok = database->list([&](std::string_view name, const Result<authdb::Account>& account) {
-      text += line_of(name, account) + "\n";
-      return true;
-    });
-    if (!ok) return fail(ok.error());
-  }
+  for (const auto& [name, account] : *records) text += line_of(name, account) + "\n";
   std::fputs(text.c_str(), stdout);
   return ExitCode::ok;
 }
@@ -108,7 +97,9 @@ ExitCode initialise(const Identity& identity, const Command& command, const std:
                           .verb = "init",
                           .target = path,
                           .result = "failed"};
-  if (auto ok = authdb::initialise({.path = path, .owner = *owner, .group = group}); !ok) {
+  const TimeBound bound;
+  const auto iterations = command.iterations != 0 ? command.iterations : authdb::kDefaultIterations;
+  if (auto ok = authdb::initialise({.path = path, .owner = *owner, .group = group, .iterations = iterations}); !ok) {
     audit(identity, failed);
     return fail(ok.error());
   }

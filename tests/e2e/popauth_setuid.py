@@ -146,7 +146,8 @@ class SetUid(Base):
         self.assertTrue(lines[0].startswith("<37>"), "auth.notice")
 
     def test_root_with_the_bare_binary_does_the_same(self):
-        path = os.path.join(self.folder, "bare")
+        os.mkdir(os.path.join(self.folder, "bare"))
+        path = os.path.join(self.folder, "bare", "popauth")
         shutil.copy(BIN, path)
 
         def bare(*args, stdin=b""):
@@ -172,7 +173,8 @@ class SetUid(Base):
             set_passwd(before)
 
     def test_set_uid_to_root_is_refused(self):
-        path = os.path.join(self.folder, "rooted")
+        os.mkdir(os.path.join(self.folder, "rooted"))
+        path = os.path.join(self.folder, "rooted", "popauth")
         shutil.copy(BIN, path)
         os.chown(path, 0, 0)
         os.chmod(path, 0o4711)

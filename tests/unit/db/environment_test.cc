@@ -279,6 +279,22 @@ BOOST_AUTO_TEST_CASE(data_file_replaced_under_a_used_lock_file_is_noticed) {
   BOOST_TEST(status == 0);
   BOOST_TEST(holder == ::getpid());
   BOOST_TEST(get(*old, "ada") == "8");
+  // Nobody would ever read what is written to the file without a name.
+  const auto late = put(*old, "ada", "9");
+  BOOST_TEST((!late && late.error().kind() == ErrorKind::changed));
+}
+
+BOOST_AUTO_TEST_CASE(append_takes_keys_in_order_only) {
+  const TemporaryFolder folder;
+  auto env = Environment::create(folder / "a");
+  BOOST_REQUIRE(env);
+  const auto append = [&](const char* key) {
+    return env->write([&](Writer& writer) { return writer.append(key, "v"); }).has_value();
+  };
+  BOOST_TEST(append("a"));
+  BOOST_TEST(append("c"));
+  BOOST_TEST(!append("b"));
+  BOOST_TEST(get(*env, "c") == "v");
 }
 
 struct TypeCase {
