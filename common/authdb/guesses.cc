@@ -12,12 +12,12 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kEntryOctets = 16;
-constexpr std::uint32_t kSteps = 5;  // 2, 4, 8, 16, 32, then kMaxGuessWait
+constexpr std::uint32_t kSteps = 4;  // 4, 8, 16, 32, then kMaxGuessWait
 
 std::int64_t wait_after(std::uint32_t tries) {
   if (tries < kFreeGuesses) return 0;
   const std::uint32_t step = tries - kFreeGuesses;
-  return step < kSteps ? std::int64_t{2} << step : kMaxGuessWait;
+  return step < kSteps ? std::int64_t{4} << step : kMaxGuessWait;
 }
 
 }  // namespace

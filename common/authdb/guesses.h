@@ -18,7 +18,7 @@ namespace qpop::authdb {
 /// Key of the record; no account can have it.
 inline constexpr std::string_view kGuessesKey = ".guesses";
 inline constexpr std::size_t kMaxGuessers = 64;
-/// Tries without waiting; each one after that waits twice as long as the one before, 2 s to kMaxGuessWait.
+/// Tries without waiting; each one after that waits twice as long as the one before, 4 s to kMaxGuessWait.
 inline constexpr std::uint32_t kFreeGuesses = 5;
 inline constexpr std::int64_t kMaxGuessWait = 60;
 /// After so many seconds without a try all is forgotten.
