@@ -18,6 +18,7 @@
 #include <map>
 #include <set>
 
+#include "common/authdb/file_rules.h"
 #include "common/authdb/password.h"
 #include "common/base/text.h"
 #include "popauth/audit.h"
@@ -83,7 +84,7 @@ Result<Input> read_input(const Command& command) {
   std::array<char, 16> head{};
   const ssize_t got = ::pread(fd->get(), head.data(), head.size(), 0);
   const std::string_view start{head.data(), got > 0 ? static_cast<std::size_t>(got) : 0};
-  if (is_gdbm(start)) return read_records(fd->get(), wanted.value_or(Format::qpopper));
+  if (authdb::is_gdbm(start)) return read_records(fd->get(), wanted.value_or(Format::qpopper));
   if (is_berkeley_db(start)) {
     return Error{ErrorKind::unsupported, "a Berkeley DB file; dump it with its own tools as lines of name:password"};
   }

@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -111,13 +110,6 @@ std::uint32_t first_word(std::string_view head, std::size_t at) {
 }
 
 }  // namespace
-
-bool is_gdbm(std::string_view head) {
-  // 32 and 64 bit offsets, the number that both had first, and those with synchronisation counters since 1.21.
-  constexpr std::array<std::uint32_t, 5> kMagics{0x13579ace, 0x13579acd, 0x13579acf, 0x13579ad0, 0x13579ad1};
-  const auto word = first_word(head, 0);
-  return std::ranges::find(kMagics, word) != kMagics.end();
-}
 
 bool is_berkeley_db(std::string_view head) {
   constexpr std::uint32_t kHash = 0x00061561, kTree = 0x00053162;

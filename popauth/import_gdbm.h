@@ -11,8 +11,6 @@
 
 namespace qpop::popauth {
 
-/// True when the first octets are those of a gdbm file of this byte order.
-[[nodiscard]] bool is_gdbm(std::string_view head);
 /// True for Berkeley DB files, which are not read: for the message.
 [[nodiscard]] bool is_berkeley_db(std::string_view head);
 

@@ -11,6 +11,7 @@
 #include <cstdio>
 
 #include "common/authdb/database.h"
+#include "common/authdb/file_rules.h"
 #include "common/authdb/user_name.h"
 #include "common/base/text.h"
 #include "common/config/reader.h"
@@ -86,6 +87,9 @@ ExitCode initialise(const Identity& identity, const Command& command, const std:
   if (place == Place::taken && command.safe) {
     std::fputs(fmt::format("POP authentication DB not initialized (exists): {}\n", path).c_str(), stdout);
     return ExitCode::ok;
+  }
+  if (place == Place::taken && authdb::is_gdbm_file(path)) {
+    say(fmt::format("Warning: {} holds the secrets of Qpopper 4; move it away and import it afterwards", path));
   }
   if (place == Place::taken && !confirmed()) return ExitCode::failed;
   if (auto ok = require_limits(); !ok) return fail(ok.error(), ExitCode::unsafe);

@@ -67,6 +67,11 @@ Status edit_in(db::Writer& writer, std::string_view name, const Database::Edit& 
 }  // namespace
 
 Result<Database> Database::open(const std::string& path, uid_t owner, Access access) {
+  if (is_gdbm_file(path)) {
+    return Error{ErrorKind::unsupported, fmt::format("{} {} is a gdbm file of Qpopper 4; mv {} {}.old; popauth -init; "
+                                                     "popauth -import {}.old",
+                                                     kWhat, path, path, path, path)};
+  }
   if (auto ok = check_files(path, owner); !ok) return ok.error();
   if (is_empty_file(path)) {
     return Error{ErrorKind::malformed, fmt::format("{} {} is empty; initialise it: popauth -init", kWhat, path)};

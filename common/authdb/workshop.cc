@@ -2,16 +2,20 @@
 // Building beside the database and putting in its place.
 #include "common/authdb/workshop.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <ctime>
+#include <memory>
 #include <vector>
 
 #include "common/authdb/key_file.h"
-#include "common/base/unique_fd.h"
 
 namespace qpop::authdb {
 
@@ -40,6 +44,31 @@ Status check_folder(const std::string& folder) {
   return Error{ErrorKind::unsafe,
                fmt::format("others can change the folder {}; the database needs one that only you or root can write to",
                            folder)};
+}
+
+constexpr std::string_view kPrefix = ".pop.auth-";
+constexpr std::array kFiles{"db", "db-lock", "db.key", "source", "source-lock"};
+constexpr time_t kYoung = 60;  // seconds: its maker may not have locked it yet
+
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+
+/// Removes the folders of killed processes: ours, not young, and locked by nobody.
+void sweep(const std::string& path) {
+  const std::unique_ptr<DIR, CloseFolder> folder{::opendir(path.c_str())};
+  if (!folder) return;
+  const int at = ::dirfd(folder.get());
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string_view name{entry->d_name};
+    if (!name.starts_with(kPrefix) || name.size() != kPrefix.size() + 6) continue;
+    const UniqueFd old{::openat(at, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    struct stat status {};
+    if (!old.valid() || ::fstat(old.get(), &status) != 0 || status.st_uid != ::geteuid()) continue;
+    if (::time(nullptr) - status.st_mtime < kYoung || ::flock(old.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    for (const char* file : kFiles) ::unlinkat(old.get(), file, 0);
+    ::unlinkat(at, entry->d_name, AT_REMOVEDIR);
+  }
 }
 
 Status give_away(const std::string& path, uid_t owner, gid_t group) {
@@ -85,14 +114,17 @@ Status sync_folder_of(const std::string& path) {
 Result<Workshop> Workshop::make(const std::string& database_path) {
   const auto folder = folder_of(database_path);
   if (auto ok = check_folder(folder); !ok) return ok.error();
-  std::string name = folder + "/.pop.auth-XXXXXX";
+  sweep(folder);
+  std::string name = fmt::format("{}/{}XXXXXX", folder, kPrefix);
   if (::mkdtemp(name.data()) == nullptr) return Error::from_errno(errno, "mkdtemp").at("folder", folder);
-  return Workshop{std::move(name)};
+  UniqueFd lock{::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+  if (lock.valid()) ::flock(lock.get(), LOCK_SH | LOCK_NB);
+  return Workshop{std::move(name), std::move(lock)};
 }
 
 Workshop::~Workshop() {
   if (path_.empty()) return;
-  for (const auto& file : {database(), lock(), key(), source(), source() + "-lock"}) ::unlink(file.c_str());
+  for (const char* file : kFiles) ::unlink((path_ + "/" + file).c_str());
   ::rmdir(path_.c_str());
 }
 

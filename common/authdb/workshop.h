@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/base/result.h"
+#include "common/base/unique_fd.h"
 #include "common/db/environment.h"
 
 namespace qpop::authdb {
@@ -20,12 +21,13 @@ struct Place {
   gid_t group = 0;
 };
 
-/// Beside the database, for us alone; removed with what is left in it.
+/// Beside the database, for us alone; removed with what is left in it. Locked (flock) while it lives, so that those that
+/// killed processes left are known: make() removes them.
 class Workshop {
  public:
   /// Errors  unsafe: others can write to the folder; denied, no_space, io.
   [[nodiscard]] static base::Result<Workshop> make(const std::string& database_path);
-  Workshop(Workshop&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  Workshop(Workshop&& other) noexcept : path_(std::exchange(other.path_, {})), lock_(std::move(other.lock_)) {}
   Workshop& operator=(Workshop&&) = delete;
   Workshop(const Workshop&) = delete;
   Workshop& operator=(const Workshop&) = delete;
@@ -37,8 +39,9 @@ class Workshop {
   [[nodiscard]] std::string source() const { return path_ + "/source"; }
 
  private:
-  explicit Workshop(std::string path) : path_(std::move(path)) {}
+  Workshop(std::string path, base::UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string path_;
+  base::UniqueFd lock_;
 };
 
 enum class WithKey : std::uint8_t { no, yes };

@@ -99,6 +99,18 @@ class Import(Own):
         make_gdbm(self.file("old"), QPOPPER)
         self.expect_qpopper(self.owned("old"))
 
+    def test_the_old_database_in_its_place_is_named(self):
+        for name in ("", "-lock", ".key"):
+            os.unlink(self.path + name)
+        make_gdbm(self.path, QPOPPER[:1])
+        self.owned("pop.auth")
+        self.check(self.popauth("-list", "ALL"), 1, "is a gdbm file of Qpopper 4; mv ")
+        self.check(self.popauth("-init", stdin=b"n\n"), 1, "holds the secrets of Qpopper 4")
+        os.rename(self.path, self.path + ".old")
+        self.init()
+        self.check(self.popauth("-import", self.path + ".old"), 0, "1 entries imported")
+        self.assertTrue(self.right("ada", "tanstaaf"))
+
     def test_qpopper_ndbm(self):
         make_ndbm(self.file("old"), QPOPPER)
         self.owned("old.dir", "old.pag")

@@ -220,6 +220,19 @@ class Copies(Own):
         self.assertTrue(self.right("user39", "tanstaaf"))
         self.set("new")
 
+    def test_folders_that_killed_calls_left_are_removed(self):
+        self.init()
+        old, young, other = (self.file(f".pop.auth-{name}") for name in ("abc123", "def456", "longer-name"))
+        for path in (old, young, other):
+            os.mkdir(path, 0o700)
+            with open(os.path.join(path, "db"), "w") as file:
+                file.write("secret")
+            os.chown(path, self.uid, -1)
+        for path in (old, other):
+            os.utime(path, (1, 1))
+        self.check(self.popauth("-compact"), 0)
+        self.assertEqual([os.path.exists(path) for path in (old, young, other)], [False, True, True])
+
     def test_backups_and_compactions_while_others_write(self):
         """No acknowledged change is lost, every backup is whole."""
         self.init("-iterations", "4096")

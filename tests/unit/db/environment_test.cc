@@ -8,6 +8,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <csignal>
+#include <vector>
 
 #include "common/db/file_check.h"
 #include "tests/unit/db/temporary_folder.h"
@@ -259,6 +260,48 @@ BOOST_AUTO_TEST_CASE(structure_check_accepts_what_lmdb_writes) {
     return {};
   }));
   BOOST_TEST(Environment::open(path).has_value());
+}
+
+/// A child that holds a reader slot until it is killed; ready once `pipe` has an octet.
+pid_t hold_reader(const std::string& path, int pipe) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  auto env = Environment::open(path, true);
+  if (!env) ::_exit(1);
+  auto ok = env->read([&](const Reader&) -> Status {
+    if (::write(pipe, "r", 1) != 1) ::_exit(2);
+    for (;;) ::pause();
+  });
+  ::_exit(ok ? 3 : 4);
+}
+
+BOOST_AUTO_TEST_CASE(too_many_readers_are_told_so_and_dead_ones_are_cleared) {
+  const TemporaryFolder folder;
+  const auto path = folder / "a";
+  {
+    auto env = Environment::create(path);
+    BOOST_REQUIRE(env);
+    BOOST_REQUIRE(put(*env, "ada", "1"));
+  }
+  int ends[2];
+  BOOST_REQUIRE(::pipe(ends) == 0);
+  std::vector<pid_t> children;
+  for (int i = 0; i < 126; ++i) children.push_back(hold_reader(path, ends[1]));
+  char octet = 0;
+  for (int i = 0; i < 126; ++i) BOOST_REQUIRE(::read(ends[0], &octet, 1) == 1);
+  const auto full = Environment::open(path, true);
+  BOOST_TEST((!full && full.error().kind() == ErrorKind::busy));
+  BOOST_TEST(why(full).find("too many processes read the file") != std::string::npos, why(full));
+  for (const pid_t child : children) {
+    ::kill(child, SIGKILL);
+    BOOST_REQUIRE(::waitpid(child, nullptr, 0) == child);
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+  auto env = Environment::open(path);
+  BOOST_REQUIRE_MESSAGE(env, why(env));
+  BOOST_TEST(get(*env, "ada") == "1");
+  BOOST_TEST(put(*env, "ada", "2").has_value());
 }
 
 BOOST_AUTO_TEST_CASE(data_file_replaced_under_a_used_lock_file_is_noticed) {
