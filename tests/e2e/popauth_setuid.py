@@ -175,6 +175,41 @@ class SetUid(SetUidBase):
         finally:
             set_passwd(before)
 
+    def test_the_steps_of_the_old_install_file(self):
+        for name in ("", "-lock", ".key"):
+            os.unlink("/etc/pop.auth" + name)
+        # touch, chown pop, chmod 600, popauth -init: an empty file is no reason to ask.
+        open("/etc/pop.auth", "w").close()
+        os.chown("/etc/pop.auth", SET_UID_OWNER, -1)
+        os.chmod("/etc/pop.auth", 0o600)
+        result = self.popauth("-init", uid=0)
+        self.check(result, 0)
+        self.assertEqual((result.stdout, result.stderr), (b"", b""))
+        session = self.session("-user", self.name, uid=0)
+        session.answer("New password:", "byroot1")
+        session.answer("Retype new password:", "byroot1")
+        self.assertEqual(session.end()[0], 0)
+        self.assertEqual(self.set_own("byuser2", "byroot1")[0], 0)
+        self.check(self.popauth("-check", self.name, "-stdin", stdin=b"byuser2\n", uid=0), 0)
+        self.check(self.popauth("-check", self.name, "-stdin", stdin=b"byroot1\n", uid=0), 1)
+
+    def test_disable_and_files_are_for_the_owner_too(self):
+        self.check(self.popauth("-user", "ada", "-stdin", stdin=b"x\n", uid=SET_UID_OWNER), 0)
+        self.check(self.popauth("-disable", "ada", uid=SET_UID_OWNER), 0)
+        self.check(self.popauth("-export", "-", uid=SET_UID_OWNER), 0, "ada:APOP,SCRAM,disabled:", "stdout")
+        self.check(self.popauth("-import", "-", uid=SET_UID_OWNER, stdin=b"bob:x\n"), 0, "1 entries imported")
+        for uid in (0, SET_UID_OWNER):
+            path = f"/tmp/qpop-test-backup.{os.getpid()}.{uid}"
+            self.addCleanup(os.unlink, path)
+            self.check(self.popauth("-backup", path, uid=uid), 0)
+            self.assertEqual(os.stat(path).st_uid, uid)
+        self.check(self.popauth("-delete", "ada", uid=0), 0)
+        self.check(self.popauth("-restore", path, uid=0), 0, "2 entries restored")
+        self.check(self.popauth("-compact", uid=0), 0)
+        self.assertEqual(os.lstat("/etc/pop.auth").st_uid, SET_UID_OWNER)
+        self.assertEqual(os.lstat("/etc/pop.auth-lock").st_uid, SET_UID_OWNER)
+        self.check(self.popauth("-list", "ALL", uid=SET_UID_OWNER), 0, "ada             : APOP SCRAM disabled", "stdout")
+
     def test_set_uid_to_root_is_refused(self):
         os.mkdir(os.path.join(self.folder, "rooted"))
         path = os.path.join(self.folder, "rooted", "popauth")
