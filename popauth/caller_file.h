@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Files that the caller names: opened with the caller's rights, never through a symbolic link, never over an existing file.
+// Files that the caller names: opened with the caller's rights, never through a symbolic link, never over an existing
+// file.
 #pragma once
 
 #include <string>
@@ -9,7 +10,8 @@
 
 namespace qpop::popauth {
 
-/// For reading; "-" is standard input. Errors  unsafe: not a regular file (standard input may be a pipe); not_found, denied.
+/// For reading; "-" is standard input.
+/// Errors  unsafe: not a regular file (standard input may be a pipe); not_found, denied.
 [[nodiscard]] base::Result<base::UniqueFd> open_input(const std::string& path);
 
 /// A new file, mode 0600; "-" is standard output. Errors  io with EEXIST: it exists; denied, no_space.

@@ -35,8 +35,8 @@ enum class Takes : std::uint8_t { nothing, name, maybe_name, maybe_password, fil
 struct Row {
   std::string_view name;
   Takes takes;
-  std::optional<Verb> verb;             ///< chooses what is done
-  bool Command::*flag = nullptr;        ///< is set
+  std::optional<Verb> verb;              ///< chooses what is done
+  bool Command::*flag = nullptr;         ///< is set
   std::string Command::*text = nullptr;  ///< takes the file name
 };
 
@@ -146,14 +146,16 @@ class Parser {
       }
       case Takes::file: {
         const auto given = take_argument();
-        if (!given || given->empty()) return wrong(fmt::format("-{} needs a {}", row.name, row.name == "format" ? "name" : "file name"));
+        if (!given || given->empty())
+          return wrong(fmt::format("-{} needs a {}", row.name, row.name == "format" ? "name" : "file name"));
         command_.*row.text = *given;
         return {};
       }
       case Takes::number: {
         const auto given = base::parse_decimal(take_argument().value_or(""));
         if (!given || *given < authdb::kMinIterations || *given > authdb::kMaxIterations) {
-          return wrong(fmt::format("-{} needs a number from {} to {}", row.name, authdb::kMinIterations, authdb::kMaxIterations));
+          return wrong(fmt::format("-{} needs a number from {} to {}", row.name, authdb::kMinIterations,
+                                   authdb::kMaxIterations));
         }
         command_.iterations = static_cast<std::uint32_t>(*given);
         return {};

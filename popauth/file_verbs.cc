@@ -43,7 +43,9 @@ class Outcome {
                       .result = result});
     return fail(error);
   }
-  ExitCode refused(std::string_view text) const { return failed(Error{ErrorKind::denied, std::string{text}}, "refused"); }
+  ExitCode refused(std::string_view text) const {
+    return failed(Error{ErrorKind::denied, std::string{text}}, "refused");
+  }
   ExitCode fine(std::string_view what) const {
     audit(identity_, {.text = fmt::format("user \"{}\" {}", identity_.who(), what), .verb = verb_, .target = path_});
     return ExitCode::ok;
@@ -81,8 +83,9 @@ std::string verifier_line(std::string_view name, const authdb::Account& account)
 }
 
 std::string export_text(const Records& records, bool with_verifiers) {
-  std::string text = with_verifiers ? "# POP accounts with verifiers: whoever has this file can guess passwords\n"
-                                    : "# POP accounts: name:kinds and state:created:changed (seconds since 1970); no secrets\n";
+  std::string text = with_verifiers
+                         ? "# POP accounts with verifiers: whoever has this file can guess passwords\n"
+                         : "# POP accounts: name:kinds and state:created:changed (seconds since 1970); no secrets\n";
   for (const auto& [name, account] : records) {
     if (!account) {
       say(fmt::format("Warning: the entry of \"{}\" is damaged and left out", name));
@@ -165,7 +168,8 @@ ExitCode restore_database(const Identity& identity, const Command& command, cons
   if (!restored) return outcome.failed(restored.error());
   say(fmt::format("{} entries restored", restored->accounts));
   if (!restored->key_fits) {
-    say(fmt::format("Warning: {}.key does not belong to this backup: APOP and CRAM-MD5 fail until the key file of that "
+    say(
+        fmt::format("Warning: {}.key does not belong to this backup: APOP and CRAM-MD5 fail until the key file of that "
                     "time is put there and the server is restarted, or the passwords are set again",
                     path));
   }

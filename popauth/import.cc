@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// -import: read and hash with the caller's rights, then one transaction with the owner's. Runs as: root, or the owner of
-// the database.
+// -import: read and hash with the caller's rights, then one transaction with the owner's. Runs as: root, or the owner
+// of the database.
 //
 // 1. The file is read and every entry judged: usable, already there, or not usable and why. 2. Passwords are hashed and
 // sealed, which takes milliseconds each; interrupted here, nothing has changed. 3. All new entries are stored in one
@@ -78,7 +78,8 @@ std::string owner_name(int fd) {
 
 Result<Input> read_input(const Command& command) {
   const auto wanted = format_of_name(command.format);
-  if (!command.format.empty() && !wanted) return Error{ErrorKind::denied, "-format: qpopper, mailutils, solid-pop3d, dovecot or text"};
+  if (!command.format.empty() && !wanted)
+    return Error{ErrorKind::denied, "-format: qpopper, mailutils, solid-pop3d, dovecot or text"};
   auto fd = open_source(command.file);
   if (!fd) return fd.error();
   std::array<char, 16> head{};
@@ -112,7 +113,8 @@ class Import {
       : identity_(identity), command_(command), path_(path) {}
 
   ExitCode run() {
-    if (!identity_.is_administrator()) return report(Error{ErrorKind::denied, std::string{kOnlyAdministrator}}, "refused");
+    if (!identity_.is_administrator())
+      return report(Error{ErrorKind::denied, std::string{kOnlyAdministrator}}, "refused");
     if (auto ok = require_limits(); !ok) return fail(ok.error(), ExitCode::unsafe);
     auto input = read_input(command_);
     if (!input) return report(input.error().at("import", base::escape_untrusted(command_.file, 200)));
@@ -151,7 +153,8 @@ class Import {
     for (const auto& record : *records) there.insert(record.first);
     for (auto& entry : input.entries) {
       if (entry.problem.empty() && !entry.crypt.empty()) entry.problem = fault_of_crypt(entry.crypt);
-      if (entry.problem.empty() && !seen.insert(entry.name).second) entry.problem = "named before; the first one counts";
+      if (entry.problem.empty() && !seen.insert(entry.name).second)
+        entry.problem = "named before; the first one counts";
       if (!entry.problem.empty()) {
         ++unusable_;
         complain(entry, entry.problem);

@@ -127,8 +127,8 @@ void set_crypt(Entry& entry, std::string_view crypt) {
 }
 
 constexpr std::array<std::string_view, 4> kPlainSchemes{"PLAIN", "CLEAR", "CLEARTEXT", "PLAIN.UTF8"};
-constexpr std::array<std::string_view, 7> kCryptSchemes{"CRYPT",        "MD5-CRYPT",    "SHA256-CRYPT", "SHA512-CRYPT",
-                                                       "BLF-CRYPT",    "DES-CRYPT",    "YESCRYPT"};
+constexpr std::array<std::string_view, 7> kCryptSchemes{"CRYPT",     "MD5-CRYPT", "SHA256-CRYPT", "SHA512-CRYPT",
+                                                        "BLF-CRYPT", "DES-CRYPT", "YESCRYPT"};
 
 bool is_one_of(std::string_view scheme, std::span<const std::string_view> list) {
   return std::ranges::any_of(list, [&](std::string_view one) { return base::equal_ignoring_case(one, scheme); });
@@ -260,7 +260,8 @@ Entry parse_record(std::string_view key, std::string_view value, std::size_t num
   entry.where = fmt::format("record {}", number);
   const bool ours = key.ends_with('\0');
   if (ours) key.remove_suffix(1);
-  while (!ours && (key.ends_with(':') || key.ends_with(' '))) key.remove_suffix(1);  // mailutils keeps them from its text
+  while (!ours && (key.ends_with(':') || key.ends_with(' ')))
+    key.remove_suffix(1);  // mailutils keeps them from its text
   entry.name = key;
   const auto secret = take_field(value, '\0');
   const bool hidden = ours && !secret.empty() && static_cast<unsigned char>(secret.front()) >= 0x80;

@@ -42,8 +42,7 @@ using Item = std::unique_ptr<char, Free>;
 
 bool put(std::FILE* out, const datum& item) {
   const auto size = static_cast<std::uint32_t>(item.dsize);
-  return std::fwrite(&size, sizeof size, 1, out) == 1 &&
-         (size == 0 || std::fwrite(item.dptr, size, 1, out) == 1);
+  return std::fwrite(&size, sizeof size, 1, out) == 1 && (size == 0 || std::fwrite(item.dptr, size, 1, out) == 1);
 }
 
 bool is_possible(const datum& item) {
@@ -133,7 +132,8 @@ Result<Pairs> read_gdbm(int fd) {
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
   if (!WIFEXITED(status)) return Error{ErrorKind::malformed, "the gdbm file is damaged: libgdbm died of it"};
   if (WEXITSTATUS(status) == kTooLarge) return Error{ErrorKind::limit, "too many or too large records"};
-  if (WEXITSTATUS(status) != kFine) return Error{ErrorKind::malformed, "libgdbm cannot read the file: damaged, or another byte order"};
+  if (WEXITSTATUS(status) != kFine)
+    return Error{ErrorKind::malformed, "libgdbm cannot read the file: damaged, or another byte order"};
   Pairs pairs;
   std::string_view rest{octets};
   std::string key, value;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Records of a gdbm file, read by libgdbm in a child process: the library may abort, crash or run in circles on a damaged
-// file, and must not take the program with it.
+// Records of a gdbm file, read by libgdbm in a child process: the library may abort, crash or run in circles on a
+// damaged file, and must not take the program with it.
 #pragma once
 
 #include <string>

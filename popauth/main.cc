@@ -36,7 +36,8 @@ ExitCode run_on_database(const Identity& identity, Command& command) {
   if (!command.trace.empty()) {
     if (auto ok = open_trace(command.trace); !ok) return fail(ok.error());
   }
-  trace(fmt::format("{} uses {}", qpop::base::escape_untrusted(identity.who(), 80), qpop::base::escape_untrusted(*path, 200)));
+  trace(fmt::format("{} uses {}", qpop::base::escape_untrusted(identity.who(), 80),
+                    qpop::base::escape_untrusted(*path, 200)));
   switch (command.verb) {
     case Verb::set:
       return set_password(identity, command, *path);

@@ -45,7 +45,8 @@ std::string framed(const Result<std::string>& result) {
     result = Error{ErrorKind::io, error.what()};
   }
   const auto answer = framed(result);
-  const bool sent = answer.size() <= kMaxAnswer && ::write(out, answer.data(), answer.size()) == static_cast<ssize_t>(answer.size());
+  const bool sent =
+      answer.size() <= kMaxAnswer && ::write(out, answer.data(), answer.size()) == static_cast<ssize_t>(answer.size());
   ::_exit(static_cast<int>(sent ? ExitCode::ok : ExitCode::failed));
 }
 
@@ -62,7 +63,8 @@ std::string read_all(int fd) {
 }
 
 Result<std::string> unframed(const std::string& answer) {
-  if (answer.empty() || answer.size() > kMaxAnswer) return Error{ErrorKind::io, "the process that uses the database died"};
+  if (answer.empty() || answer.size() > kMaxAnswer)
+    return Error{ErrorKind::io, "the process that uses the database died"};
   if (answer.front() == kFine) return answer.substr(1);
   const int kind = answer.front() - 'a';
   const bool known = kind >= 0 && kind <= static_cast<int>(ErrorKind::unsafe);

@@ -89,7 +89,8 @@ class PasswordChange {
     const auto& account = **look.account;
     if (auto ok = charge_guess(identity_, path_); !ok) return ok;
     wait_before_guess();
-    if (!authdb::matches_password(look.meta, user_, &account, *typed)) return Error{ErrorKind::denied, "Sorry, password entered incorrectly"};
+    if (!authdb::matches_password(look.meta, user_, &account, *typed))
+      return Error{ErrorKind::denied, "Sorry, password entered incorrectly"};
     old_ = std::move(*typed);
     proven_ = account;
     return {};
@@ -126,9 +127,11 @@ class PasswordChange {
   }
 
   ExitCode write(const Look& look, const Secret& password) {
-    NewSecret secret{.scram = {}, .sealed_apop = {}, .keep_apop = command_.only && is_scram(), .sealed_with = look.meta};
+    NewSecret secret{
+        .scram = {}, .sealed_apop = {}, .keep_apop = command_.only && is_scram(), .sealed_with = look.meta};
     if (password.view() != kNoApop) {
-      secret.scram = authdb::make_scram(password, command_.iterations != 0 ? command_.iterations : look.meta.iterations);
+      secret.scram =
+          authdb::make_scram(password, command_.iterations != 0 ? command_.iterations : look.meta.iterations);
     }
     if (password.view() != kNoApop && !is_scram()) {
       auto sealed = authdb::seal_apop(look.meta, user_, password);

@@ -51,8 +51,9 @@ bool confirmed() {
 
 std::string line_of(std::string_view name, const Result<authdb::Account>& account) {
   if (!account) return fmt::format("{:<16}: damaged", name);
-  const auto kinds = fmt::format("{}{}{}{}", account->sealed_apop.empty() ? "" : " APOP", account->scram ? " SCRAM" : "",
-                                 account->crypt.empty() ? "" : " crypt", account->disabled ? " disabled" : "");
+  const auto kinds =
+      fmt::format("{}{}{}{}", account->sealed_apop.empty() ? "" : " APOP", account->scram ? " SCRAM" : "",
+                  account->crypt.empty() ? "" : " crypt", account->disabled ? " disabled" : "");
   return fmt::format("{:<16}:{}", name, kinds);
 }
 

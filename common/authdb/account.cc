@@ -28,8 +28,8 @@ Keys derive_keys(const Secret& password, std::string_view salt, std::uint32_t it
   return keys;
 }
 
-/// Ties a sealed value to its name, so that values cannot be exchanged between records. The last octet is the version of
-/// this rule, which the version of the records was the same as when it was 1.
+/// Ties a sealed value to its name, so that values cannot be exchanged between records. The last octet is the version
+/// of this rule, which the version of the records was the same as when it was 1.
 std::string associated(std::string_view name) {
   std::string text{name};
   text += '\0';

@@ -54,9 +54,9 @@ class Database {
   /// db::Environment::write().
   [[nodiscard]] base::Status update(std::string_view name, const Edit& edit);
 
-  /// After a clear login inside TLS that needs_upgrade() says should be stored anew: puts upgraded() in place of `seen`,
-  /// unless the password was changed meanwhile. Needs Access::read_write, and waits as long as another writer takes: a
-  /// role that serves others forks a child that opens the database by itself, with an alarm.
+  /// After a clear login inside TLS that needs_upgrade() says should be stored anew: puts upgraded() in place of
+  /// `seen`, unless the password was changed meanwhile. Needs Access::read_write, and waits as long as another writer
+  /// takes: a role that serves others forks a child that opens the database by itself, with an alarm.
   /// Errors  changed: not the record seen; those of update().
   [[nodiscard]] base::Status upgrade(std::string_view name, const Account& seen, const base::Secret& password);
 
@@ -70,7 +70,8 @@ class Database {
 
   /// One transaction for many accounts, all or none of them. `edits` may be called again from its start.
   /// Errors  as update().
-  using Batch = std::function<base::Status(const std::function<base::Status(std::string_view name, const Edit& edit)>&)>;
+  using Batch =
+      std::function<base::Status(const std::function<base::Status(std::string_view name, const Edit& edit)>&)>;
   [[nodiscard]] base::Status update_all(const Batch& edits, const std::string& dummy_crypt);
 
   /// Counts a try of an old password by `uid`; the seconds to wait when there were too many (guesses.h).

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // How often each user of this host has tried old passwords with set-uid popauth: a small table in one record.
 //
-// Why: the program can be started as often as its caller likes. A try is counted before the password is looked at, so that
-// killing the program, or starting a hundred at once, gains nothing. Bounds: kMaxGuessers users, the one whose last try
-// is longest ago is forgotten first.
+// Why: the program can be started as often as its caller likes. A try is counted before the password is looked at, so
+// that killing the program, or starting a hundred at once, gains nothing. Bounds: kMaxGuessers users, the one whose
+// last try is longest ago is forgotten first.
 #pragma once
 
 #include <sys/types.h>

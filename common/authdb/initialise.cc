@@ -53,7 +53,8 @@ Status forget_dummy_crypt(db::Environment& environment) {
   return environment.write([&](db::Writer& writer) -> Status {
     bool used = false;
     auto walked = writer.walk([&](std::string_view name, std::string_view value) {
-      const auto account = is_acceptable_user_name(name) ? decode_account(name, value) : Error{ErrorKind::not_found, ""};
+      const auto account =
+          is_acceptable_user_name(name) ? decode_account(name, value) : Error{ErrorKind::not_found, ""};
       used = account && !account->crypt.empty();
       return !used;
     });

@@ -59,7 +59,8 @@ Secret prepare_password(const Secret& password) {
   const bool ascii = std::ranges::all_of(raw, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
   if (ascii || raw.find('\0') != std::string_view::npos) return Secret{raw};
   Buffer buffer{raw};
-  const int code = ::stringprep(buffer.octets.data(), buffer.octets.size(), Stringprep_profile_flags{}, stringprep_saslprep);
+  const int code =
+      ::stringprep(buffer.octets.data(), buffer.octets.size(), Stringprep_profile_flags{}, stringprep_saslprep);
   const std::string_view prepared{buffer.octets.data(), ::strnlen(buffer.octets.data(), buffer.octets.size())};
   if (code != STRINGPREP_OK || prepared.empty() || prepared.size() > Secret::kMaxOctets) return Secret{raw};
   return Secret{prepared};
@@ -76,7 +77,8 @@ Result<std::string> make_dummy_crypt(std::string_view crypt) {
   digest::Digest16 random{};
   digest::random_bytes(random);
   auto made = crypt_of(crypt, Secret{digest::base64_encode(digest::view_of(random))});
-  if (made.size() < 13 || made.front() == '*') return Error{ErrorKind::unsupported, "crypt(3) does not know this scheme"};
+  if (made.size() < 13 || made.front() == '*')
+    return Error{ErrorKind::unsupported, "crypt(3) does not know this scheme"};
   return made;
 }
 

@@ -25,8 +25,8 @@ Error damaged(std::string_view what) {
   return Error{ErrorKind::malformed, fmt::format("the record is damaged: {}", what)};
 }
 
-/// Version, length and checksum of any record; the body without its checksum. A version 2 record has at least the octets
-/// of a version 1 one.
+/// Version, length and checksum of any record; the body without its checksum. A version 2 record has at least the
+/// octets of a version 1 one.
 Result<std::string_view> open_envelope(std::string_view key, std::string_view value, std::size_t least) {
   if (value.empty()) return damaged("empty");
   const auto version = static_cast<unsigned char>(value.front());
@@ -97,7 +97,8 @@ Result<Account> decode_account(std::string_view name, std::string_view value) {
   account.changed = in.number<std::int64_t>();
   if ((flags & ~(kFlagDisabled | (version < 2 ? 0 : kFlagNoScram))) != 0) return damaged("unknown flag");
   const bool has_scram = (flags & kFlagNoScram) == 0;
-  if (has_scram ? !is_possible(scram.iterations) : scram != ScramVerifier{.iterations = 0}) return damaged("iterations");
+  if (has_scram ? !is_possible(scram.iterations) : scram != ScramVerifier{.iterations = 0})
+    return damaged("iterations");
   if (!read_crypt(in, version, account.crypt)) return damaged("crypt string");
   if (in.rest().size() != sealed_octets || (sealed_octets != 0 && sealed_octets != digest::kSealedOctets)) {
     return damaged("length of the APOP secret");

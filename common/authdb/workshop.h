@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A folder in which a new database is built, and the step that puts it in the place of the old one.
 //
-// While the names change, the write locks of the old and of the new database are held: nobody is in the middle of a change
-// that would be lost, and who waits for either lock then sees that the file was replaced (db::Environment::write()).
+// While the names change, the write locks of the old and of the new database are held: nobody is in the middle of a
+// change that would be lost, and who waits for either lock then sees that the file was replaced
+// (db::Environment::write()).
 #pragma once
 
 #include <string>
@@ -21,8 +22,8 @@ struct Place {
   gid_t group = 0;
 };
 
-/// Beside the database, for us alone; removed with what is left in it. Locked (flock) while it lives, so that those that
-/// killed processes left are known: make() removes them.
+/// Beside the database, for us alone; removed with what is left in it. Locked (flock) while it lives, so that those
+/// that killed processes left are known: make() removes them.
 class Workshop {
  public:
   /// Errors  unsafe: others can write to the folder; denied, no_space, io.
@@ -46,10 +47,12 @@ class Workshop {
 
 enum class WithKey : std::uint8_t { no, yes };
 
-/// Gives lock file and database to their owner and renames them to their place: lock file, then (with `with_key`) key file,
-/// then database; then syncs the folder. `old_locked`: the caller is inside a write transaction of the old database.
+/// Gives lock file and database to their owner and renames them to their place: lock file, then (with `with_key`) key
+/// file, then database; then syncs the folder. `old_locked`: the caller is inside a write transaction of the old
+/// database.
 /// Errors  denied, no_space, io.
-[[nodiscard]] base::Status install(const Workshop& workshop, const Place& place, WithKey with_key, bool old_locked = false);
+[[nodiscard]] base::Status install(const Workshop& workshop, const Place& place, WithKey with_key,
+                                   bool old_locked = false);
 
 /// Makes a new name in the folder of `path` survive a power failure. Errors  io, denied.
 [[nodiscard]] base::Status sync_folder_of(const std::string& path);

@@ -278,8 +278,8 @@ Status Environment::read(const std::function<Status(const Reader&)>& body) {
   Transaction transaction;
   auto meta = state_->begin_snapshot(transaction);
   if (!meta) return meta.error();
-  return body(Reader{transaction.get(), state_->table,
-                     [&](const std::string_view* key) { return state_->prove(*meta, key); }});
+  return body(
+      Reader{transaction.get(), state_->table, [&](const std::string_view* key) { return state_->prove(*meta, key); }});
 }
 
 Status Environment::write(const std::function<Status(Writer&)>& body) {

@@ -67,12 +67,12 @@ class Writer final : public Reader {
 
 class Environment {
  public:
-  /// Opens an existing file and checks its meta pages. Pages are proven (file_check.h) before LMDB looks at them: those on
-  /// the way to a key in Reader::get(), all of them in walk() and before a change. So a damaged file gives an error, never
-  /// a crash, and a look-up costs the depth of the tree. Clears reader slots of dead processes.
-  /// Errors  not_found; malformed: damaged; unsupported: network file system, other format; busy: no reader slot, or the
-  ///         lock file still belongs to a replaced data file that another process has open; unsafe: symbolic link, not a
-  ///         regular file; io.
+  /// Opens an existing file and checks its meta pages. Pages are proven (file_check.h) before LMDB looks at them: those
+  /// on the way to a key in Reader::get(), all of them in walk() and before a change. So a damaged file gives an error,
+  /// never a crash, and a look-up costs the depth of the tree. Clears reader slots of dead processes.
+  /// Errors  not_found; malformed: damaged; unsupported: network file system, other format; busy: no reader slot, or
+  ///         the lock file still belongs to a replaced data file that another process has open; unsafe: symbolic link,
+  ///         not a regular file; io.
   [[nodiscard]] static base::Result<Environment> open(const std::string& path, bool read_only = false);
 
   /// Creates PATH and PATH-lock, mode 0600; neither may exist. For a folder nobody else can write to.
@@ -94,8 +94,8 @@ class Environment {
   ///         change would be lost; no_space; limit: kMaxMapOctets reached; denied: opened read-only.
   [[nodiscard]] base::Status write(const std::function<base::Status(Writer&)>& body);
 
-  /// Runs `body` under the write lock, which other writers wait for meanwhile. Looks at no page: for putting another file
-  /// in the place of this one, which may be damaged.
+  /// Runs `body` under the write lock, which other writers wait for meanwhile. Looks at no page: for putting another
+  /// file in the place of this one, which may be damaged.
   /// Errors  those of `body`; changed: another file has taken the name; denied: opened read-only.
   [[nodiscard]] base::Status locked(const std::function<base::Status()>& body);
 

@@ -126,7 +126,8 @@ class PageWalk {
       if (!nodes) return nodes.error();
       if (leaf) return found(*nodes, key, number);
       // The last child whose keys are not all behind `key`; the first one stands for everything below the second.
-      const auto behind = std::find_if(nodes->begin() + 1, nodes->end(), [&](const Node& node) { return key < node.key; });
+      const auto behind =
+          std::find_if(nodes->begin() + 1, nodes->end(), [&](const Node& node) { return key < node.key; });
       number = std::prev(behind)->child;
     }
   }

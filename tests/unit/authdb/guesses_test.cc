@@ -50,7 +50,8 @@ BOOST_AUTO_TEST_CASE(table_is_bounded_and_forgets_the_oldest) {
   for (uid_t uid = 0; uid < 1000; ++uid) BOOST_TEST(count_guess(guesses, uid, 100 + uid) == 0);
   BOOST_TEST(guesses.size() == kMaxGuessers);
   BOOST_TEST(guesses.back().uid == 999U);
-  BOOST_TEST(std::none_of(guesses.begin(), guesses.end(), [](const Guesser& one) { return one.uid < 1000 - kMaxGuessers; }));
+  BOOST_TEST(
+      std::none_of(guesses.begin(), guesses.end(), [](const Guesser& one) { return one.uid < 1000 - kMaxGuessers; }));
 }
 
 BOOST_AUTO_TEST_CASE(record_survives_encoding_and_damage_is_empty) {

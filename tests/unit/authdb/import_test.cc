@@ -69,7 +69,8 @@ BOOST_AUTO_TEST_CASE(lines) {
     BOOST_TEST(entry.problem.empty() == c.problem.empty(), c.name << ": " << entry.problem);
     BOOST_TEST(entry.problem.find(c.problem) != std::string::npos, c.name << ": " << entry.problem);
   }
-  BOOST_TEST(parse_text(Format::text, "ada:" + std::string(256, 'p'), "")[0].problem == "password longer than 255 octets");
+  BOOST_TEST(parse_text(Format::text, "ada:" + std::string(256, 'p'), "")[0].problem ==
+             "password longer than 255 octets");
   BOOST_TEST(parse_text(Format::text, "ada:" + std::string(255, 'p'), "")[0].problem.empty());
 }
 
@@ -121,7 +122,8 @@ BOOST_AUTO_TEST_CASE(an_entry_has_one_thing_only) {
     for (auto& c : text) c = kOctets[random() % kOctets.size()];
     for (const auto format : {Format::mailutils, Format::solid_pop3d, Format::dovecot, Format::text}) {
       for (const auto& entry : parse_text(format, text, "owner")) {
-        const int things = !entry.password.empty() + entry.scram.has_value() + !entry.crypt.empty() + !entry.problem.empty();
+        const int things =
+            !entry.password.empty() + entry.scram.has_value() + !entry.crypt.empty() + !entry.problem.empty();
         BOOST_REQUIRE(things >= 1);
         if (entry.problem.empty()) BOOST_REQUIRE(things == 1);
       }

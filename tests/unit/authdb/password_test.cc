@@ -58,8 +58,11 @@ struct CryptCase {
 };
 // Of the password "tanstaaf", by crypt(3) of libxcrypt 4.4.33 through Python.
 constexpr CryptCase kCrypt[] = {
-    {"SHA-512", "$6$saltsalt$JfDkfKepJJ8OUWRByLbPk38gXHsXisVEzfbhJNOdQONUSHJpsMS04wE7S46k63uzhSh1G0j2QJ1gqfWqZChQE.", true},
-    {"SHA-512 with rounds", "$6$rounds=1000$saltsalt$rXjl5uYHGWEqW/rCvZtCboIF4gG9Mm2IgawiKhopbnZ3Wo8X8lHSiLnrN1Z0o3jtyNmfEJVSATxUqKvsHnqia0", true},
+    {"SHA-512", "$6$saltsalt$JfDkfKepJJ8OUWRByLbPk38gXHsXisVEzfbhJNOdQONUSHJpsMS04wE7S46k63uzhSh1G0j2QJ1gqfWqZChQE.",
+     true},
+    {"SHA-512 with rounds",
+     "$6$rounds=1000$saltsalt$rXjl5uYHGWEqW/rCvZtCboIF4gG9Mm2IgawiKhopbnZ3Wo8X8lHSiLnrN1Z0o3jtyNmfEJVSATxUqKvsHnqia0",
+     true},
     {"SHA-256", "$5$saltsalt$AHEKnDWlz30naxZICwx9iP.q/8kkh.5vY4KFHIo4Rn8", true},
     {"MD5", "$1$saltsalt$roN2lUfEbZqZad1NpG.Zy1", true},
     {"bcrypt", "$2b$04$abcdefghijklmnopqrstuumJUK7dJmoK7yMfXBMkeTJL1Y.du7qIG", true},

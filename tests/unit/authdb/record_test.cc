@@ -116,12 +116,16 @@ struct MadeCase {
   ErrorKind want;
 };
 constexpr MadeCase kMade[] = {
-    {"version 0", 0, 0, ErrorKind::malformed},      {"newer version", 0, 3, ErrorKind::unsupported},
-    {"unknown flag", 1, 4, ErrorKind::malformed},   {"all flags", 1, '\xFF', ErrorKind::malformed},
-    {"sealed size", 2, 7, ErrorKind::malformed},    {"sealed size high", 3, 1, ErrorKind::malformed},
+    {"version 0", 0, 0, ErrorKind::malformed},
+    {"newer version", 0, 3, ErrorKind::unsupported},
+    {"unknown flag", 1, 4, ErrorKind::malformed},
+    {"all flags", 1, '\xFF', ErrorKind::malformed},
+    {"sealed size", 2, 7, ErrorKind::malformed},
+    {"sealed size high", 3, 1, ErrorKind::malformed},
     {"flag: no SCRAM, but keys", 1, 2, ErrorKind::malformed},
     {"crypt size", 104, 1, ErrorKind::malformed},
-    {"iterations low", 5, 0, ErrorKind::malformed}, {"iterations huge", 7, '\x7F', ErrorKind::malformed},
+    {"iterations low", 5, 0, ErrorKind::malformed},
+    {"iterations huge", 7, '\x7F', ErrorKind::malformed},
 };
 
 BOOST_AUTO_TEST_CASE(hand_made_records_with_right_checksum) {

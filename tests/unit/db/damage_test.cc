@@ -145,7 +145,8 @@ BOOST_AUTO_TEST_CASE(a_look_up_needs_its_own_pages_only) {
   // A leaf that holds user71 but not user0 loses its number.
   for (std::size_t page = 2 * kPage; page < bytes.size(); page += kPage) {
     const auto text = std::string_view{bytes}.substr(page, kPage);
-    const bool in_use = text.find("user71") != text.npos && text.find(std::string("user0") + std::string(420, 'r')) == text.npos;
+    const bool in_use =
+        text.find("user71") != text.npos && text.find(std::string("user0") + std::string(420, 'r')) == text.npos;
     if (in_use) bytes[page] = static_cast<char>(bytes[page] ^ 0x7F);
   }
   const auto path = folder / "sample";
