@@ -2,6 +2,7 @@
 // SCRAM verifiers (RFC 5802 section 3) and sealed APOP secrets.
 #include "common/authdb/account.h"
 
+#include "common/authdb/password.h"
 #include "common/authdb/record.h"
 
 namespace qpop::authdb {
@@ -17,7 +18,8 @@ struct Keys {
 };
 
 Keys derive_keys(const Secret& password, std::string_view salt, std::uint32_t iterations) {
-  auto salted = digest::pbkdf2_sha256(password.view(), salt, iterations);
+  const auto prepared = prepare_password(password);
+  auto salted = digest::pbkdf2_sha256(prepared.view(), salt, iterations);
   auto client_key = digest::hmac_sha256(view_of(salted), "Client Key");
   const std::array<std::string_view, 1> parts{view_of(client_key)};
   const Keys keys{digest::sha256(parts), digest::hmac_sha256(view_of(salted), "Server Key")};
@@ -26,11 +28,12 @@ Keys derive_keys(const Secret& password, std::string_view salt, std::uint32_t it
   return keys;
 }
 
-/// Ties a sealed value to its name and record version, so that values cannot be exchanged between records.
+/// Ties a sealed value to its name, so that values cannot be exchanged between records. The last octet is the version
+/// of this rule, which the version of the records was the same as when it was 1.
 std::string associated(std::string_view name) {
   std::string text{name};
   text += '\0';
-  text += static_cast<char>(kRecordVersion);
+  text += '\1';
   return text;
 }
 

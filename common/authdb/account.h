@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,9 +32,13 @@ struct ScramVerifier {
   bool operator==(const ScramVerifier&) const = default;
 };
 
+/// Longest crypt(3) string that a record holds; the longest known schemes need some 130.
+inline constexpr std::size_t kMaxCryptOctets = 255;
+
 struct Account {
-  ScramVerifier scram;
-  std::string sealed_apop;  ///< empty: no APOP; else digest::kSealedOctets octets
+  std::optional<ScramVerifier> scram;  ///< none: an imported record that knows a crypt(3) string only
+  std::string sealed_apop;             ///< empty: no APOP; else digest::kSealedOctets octets
+  std::string crypt;                   ///< empty, or a crypt(3) string; a clear login inside TLS replaces it by `scram`
   bool disabled = false;
   std::int64_t created = 0;  ///< seconds since the epoch
   std::int64_t changed = 0;
@@ -45,11 +50,15 @@ struct Meta {
   digest::Digest32 server_key{};   ///< random; makes the salts shown for unknown names stable
   std::uint32_t iterations = kDefaultIterations;
   std::int64_t created = 0;
+  /// A crypt(3) string that no password is known for, of the scheme that was imported last; empty: none was. What an
+  /// account without crypt string, and an unknown name, are checked against, so that the work is the same.
+  std::string dummy_crypt{};
 };
 
+/// Of the password as prepare_password() makes it; give it what the user typed.
 [[nodiscard]] ScramVerifier make_scram(const base::Secret& password, std::uint32_t iterations);
 
-/// Costs one PBKDF2 of `verifier.iterations`, whatever the answer; compares in constant time.
+/// Costs one PBKDF2 of `verifier.iterations`, whatever the answer; compares in constant time. `password` as sent.
 [[nodiscard]] bool matches(const ScramVerifier& verifier, const base::Secret& password);
 
 /// The verifier of a name that has no account: always the same for a name, matches no password.

@@ -4,7 +4,9 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
+#include <algorithm>
+
+#include "common/authdb/octets.h"
 
 namespace qpop::authdb {
 
@@ -15,62 +17,16 @@ using base::ErrorKind;
 using base::Result;
 
 constexpr std::uint8_t kFlagDisabled = 1;
-constexpr std::size_t kChecksumOctets = 8;
+constexpr std::uint8_t kFlagNoScram = 2;  // since version 2
 constexpr std::size_t kAccountHead = 104;
-constexpr std::size_t kMetaOctets = 80 + kChecksumOctets;
-
-class Encoder {
- public:
-  template <class T>
-  void number(T value) {
-    for (std::size_t i = 0; i < sizeof value; ++i)
-      out_ += static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i));
-  }
-  void octets(std::string_view bytes) { out_ += bytes; }
-  /// Appends the checksum, which covers the key as well: a value found under another name is damage.
-  std::string finish(std::string_view key) && {
-    number(digest::xxh3_64(out_, digest::xxh3_64(key)));
-    return std::move(out_);
-  }
-
- private:
-  std::string out_;
-};
-
-/// Reads fields one after another; the caller has checked the total length, reading past the end gives zeros all the
-/// same.
-class Decoder {
- public:
-  explicit Decoder(std::string_view bytes) : rest_(bytes) {}
-  template <class T>
-  T number() {
-    std::uint64_t value = 0;
-    const auto field = take(sizeof(T));
-    for (std::size_t i = 0; i < field.size(); ++i)
-      value |= std::uint64_t{static_cast<unsigned char>(field[i])} << (8 * i);
-    return static_cast<T>(value);
-  }
-  template <std::size_t N>
-  void octets(std::array<std::byte, N>& out) {
-    const auto field = take(N);
-    std::memcpy(out.data(), field.data(), field.size());
-  }
-  std::string_view rest() const { return rest_; }
-
- private:
-  std::string_view take(std::size_t size) {
-    const auto field = rest_.substr(0, size);
-    rest_.remove_prefix(field.size());
-    return field;
-  }
-  std::string_view rest_;
-};
+constexpr std::size_t kMetaHead = 80;
 
 Error damaged(std::string_view what) {
   return Error{ErrorKind::malformed, fmt::format("the record is damaged: {}", what)};
 }
 
-/// Version, length and checksum of any record; the body without its checksum.
+/// Version, length and checksum of any record; the body without its checksum. A version 2 record has at least the
+/// octets of a version 1 one.
 Result<std::string_view> open_envelope(std::string_view key, std::string_view value, std::size_t least) {
   if (value.empty()) return damaged("empty");
   const auto version = static_cast<unsigned char>(value.front());
@@ -80,8 +36,7 @@ Result<std::string_view> open_envelope(std::string_view key, std::string_view va
   }
   if (value.size() < least) return damaged("too short");
   const auto body = value.substr(0, value.size() - kChecksumOctets);
-  Decoder checksum{value.substr(body.size())};
-  if (checksum.number<std::uint64_t>() != digest::xxh3_64(body, digest::xxh3_64(key))) return damaged("checksum");
+  if (!has_right_checksum(key, value)) return damaged("checksum");
   return body;
 }
 
@@ -89,19 +44,38 @@ bool is_possible(std::uint32_t iterations) {
   return iterations >= kMinIterations && iterations <= kMaxIterations;
 }
 
+/// The length and octets of a crypt(3) string, or nothing left to read in a record of version 1.
+bool read_crypt(Decoder& in, std::uint8_t version, std::string& crypt) {
+  if (version < 2) return true;
+  const auto size = in.number<std::uint16_t>();
+  const auto text = in.take(size);
+  if (text.size() != size || size > kMaxCryptOctets) return false;
+  const bool printable = std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7F; });
+  crypt = text;
+  return printable;
+}
+
+void write_crypt(Encoder& out, std::string_view crypt) {
+  out.number(static_cast<std::uint16_t>(crypt.size()));
+  out.octets(crypt);
+}
+
 }  // namespace
 
 std::string encode_account(std::string_view name, const Account& account) {
+  const ScramVerifier none{.iterations = 0};
+  const auto& scram = account.scram ? *account.scram : none;
   Encoder out;
   out.number(kRecordVersion);
-  out.number<std::uint8_t>(account.disabled ? kFlagDisabled : 0);
+  out.number(static_cast<std::uint8_t>((account.disabled ? kFlagDisabled : 0) | (account.scram ? 0 : kFlagNoScram)));
   out.number(static_cast<std::uint16_t>(account.sealed_apop.size()));
-  out.number(account.scram.iterations);
-  out.octets(digest::view_of(account.scram.salt));
-  out.octets(digest::view_of(account.scram.stored_key));
-  out.octets(digest::view_of(account.scram.server_key));
+  out.number(scram.iterations);
+  out.octets(digest::view_of(scram.salt));
+  out.octets(digest::view_of(scram.stored_key));
+  out.octets(digest::view_of(scram.server_key));
   out.number(account.created);
   out.number(account.changed);
+  write_crypt(out, account.crypt);
   out.octets(account.sealed_apop);
   return std::move(out).finish(name);
 }
@@ -111,20 +85,25 @@ Result<Account> decode_account(std::string_view name, std::string_view value) {
   if (!body) return body.error();
   Decoder in{*body};
   Account account;
-  (void)in.number<std::uint8_t>();  // version
+  ScramVerifier scram;
+  const auto version = in.number<std::uint8_t>();
   const auto flags = in.number<std::uint8_t>();
   const auto sealed_octets = in.number<std::uint16_t>();
-  account.scram.iterations = in.number<std::uint32_t>();
-  in.octets(account.scram.salt);
-  in.octets(account.scram.stored_key);
-  in.octets(account.scram.server_key);
+  scram.iterations = in.number<std::uint32_t>();
+  in.octets(scram.salt);
+  in.octets(scram.stored_key);
+  in.octets(scram.server_key);
   account.created = in.number<std::int64_t>();
   account.changed = in.number<std::int64_t>();
-  if ((flags & ~kFlagDisabled) != 0) return damaged("unknown flag");
-  if (!is_possible(account.scram.iterations)) return damaged("iterations");
+  if ((flags & ~(kFlagDisabled | (version < 2 ? 0 : kFlagNoScram))) != 0) return damaged("unknown flag");
+  const bool has_scram = (flags & kFlagNoScram) == 0;
+  if (has_scram ? !is_possible(scram.iterations) : scram != ScramVerifier{.iterations = 0})
+    return damaged("iterations");
+  if (!read_crypt(in, version, account.crypt)) return damaged("crypt string");
   if (in.rest().size() != sealed_octets || (sealed_octets != 0 && sealed_octets != digest::kSealedOctets)) {
     return damaged("length of the APOP secret");
   }
+  if (has_scram) account.scram = scram;
   account.disabled = (flags & kFlagDisabled) != 0;
   account.sealed_apop = in.rest();
   return account;
@@ -139,13 +118,13 @@ std::string encode_meta(const Meta& meta) {
   out.octets(digest::view_of(meta.public_key));
   out.octets(digest::view_of(meta.server_key));
   out.number(meta.created);
+  write_crypt(out, meta.dummy_crypt);
   return std::move(out).finish(kMetaKey);
 }
 
 Result<Meta> decode_meta(std::string_view value) {
-  auto body = open_envelope(kMetaKey, value, kMetaOctets);
+  auto body = open_envelope(kMetaKey, value, kMetaHead + kChecksumOctets);
   if (!body) return body.error();
-  if (value.size() != kMetaOctets) return damaged("length");
   Decoder in{*body};
   Meta meta;
   const auto head = in.number<std::uint32_t>();
@@ -153,8 +132,10 @@ Result<Meta> decode_meta(std::string_view value) {
   in.octets(meta.public_key);
   in.octets(meta.server_key);
   meta.created = in.number<std::int64_t>();
-  if (head != kRecordVersion) return damaged("unknown flag");
+  if (head > kRecordVersion) return damaged("unknown flag");
   if (!is_possible(meta.iterations)) return damaged("iterations");
+  if (!read_crypt(in, static_cast<std::uint8_t>(head), meta.dummy_crypt)) return damaged("crypt string");
+  if (!in.rest().empty()) return damaged("length");
   return meta;
 }
 

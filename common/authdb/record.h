@@ -9,7 +9,7 @@
 
 namespace qpop::authdb {
 
-inline constexpr std::uint8_t kRecordVersion = 1;
+inline constexpr std::uint8_t kRecordVersion = 2;  ///< written; 1 is read as well
 /// Key of the meta record; no account can have it (is_acceptable_user_name()).
 inline constexpr std::string_view kMetaKey = ".meta";
 

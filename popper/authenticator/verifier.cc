@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "common/authdb/key_file.h"
+#include "common/authdb/password.h"
 #include "common/authdb/user_name.h"
 #include "common/digest/digest.h"
 
@@ -92,8 +93,7 @@ Result<std::optional<Account>> Verifier::look_up(std::string_view user) {
 Verdict Verifier::check_password(std::string_view user, const Secret& password) {
   const auto account = look_up(user);
   if (!account) return cannot(account.error());
-  const auto verifier = *account ? (*account)->scram : authdb::dummy_scram(database_->meta(), user);
-  const bool right = authdb::matches(verifier, password);
+  const bool right = authdb::matches_password(database_->meta(), user, *account ? &**account : nullptr, password);
   if (!*account)
     return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
   if ((*account)->disabled) return refused(Reason::disabled);

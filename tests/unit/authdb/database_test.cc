@@ -3,13 +3,16 @@
 #include "common/authdb/database.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <csignal>
 #include <filesystem>
 
 #include "common/authdb/file_rules.h"
 #include "common/authdb/key_file.h"
+#include "common/authdb/password.h"
 #include "common/authdb/record.h"
 #include "tests/unit/db/temporary_folder.h"
 
@@ -108,7 +111,7 @@ BOOST_FIXTURE_TEST_CASE(accounts_are_stored_changed_listed_and_removed, Fixture)
   BOOST_TEST(*database->count() == 2U);
   auto ada = database->find("ada");
   BOOST_REQUIRE((ada && *ada));
-  BOOST_TEST(matches((*ada)->scram, Secret{"one"}));
+  BOOST_TEST(matches((*ada)->scram.value(), Secret{"one"}));
   std::string names;
   BOOST_REQUIRE(database->list([&](std::string_view name, const Result<Account>& account) {
     names += std::string{name} + (account ? "," : "!");
@@ -222,6 +225,100 @@ BOOST_FIXTURE_TEST_CASE(other_owner_is_refused, Fixture) {
   const auto got = Database::open(path, ::geteuid() + 1, Access::read_only);
   BOOST_TEST((!got && got.error().kind() == ErrorKind::unsafe));
   BOOST_TEST(got.error().message().find("belongs to uid") != std::string::npos);
+}
+
+constexpr const char* kCrypt =
+    "$6$rounds=1000$saltsalt$rXjl5uYHGWEqW/rCvZtCboIF4gG9Mm2IgawiKhopbnZ3Wo8X8lHSiLnrN1Z0o3jtyNmfEJVSATxUqKvsHnqia0";
+
+/// "ada" with a crypt(3) string of "tanstaaf".
+void import_ada(Database& database) {
+  const auto ok = database.update_all(
+      [](const auto& update) {
+        return update("ada", [](const Result<std::optional<Account>>&) -> Result<Account> {
+          Account account;
+          account.crypt = kCrypt;
+          return account;
+        });
+      },
+      kCrypt);
+  BOOST_REQUIRE_MESSAGE(ok, why(ok));
+}
+
+BOOST_FIXTURE_TEST_CASE(clear_login_upgrades_an_imported_account_once, Fixture) {
+  auto database = open();
+  BOOST_REQUIRE(database);
+  import_ada(*database);
+  const auto seen = database->find("ada").value().value();
+  BOOST_TEST(database->meta().dummy_crypt == kCrypt);
+  BOOST_TEST(needs_upgrade(database->meta(), seen));
+  BOOST_REQUIRE(database->upgrade("ada", seen, Secret{"tanstaaf"}));
+  const auto after = database->find("ada").value().value();
+  BOOST_TEST(after.crypt.empty());
+  BOOST_TEST(matches_password(database->meta(), "ada", &after, Secret{"tanstaaf"}));
+  BOOST_TEST(!needs_upgrade(database->meta(), after));
+  // A password that was set between the look and the upgrade stays.
+  const auto late = database->upgrade("ada", seen, Secret{"other"});
+  BOOST_TEST((!late && late.error().kind() == ErrorKind::changed));
+  BOOST_TEST((database->upgrade("eve", seen, Secret{"x"}).error().kind() == ErrorKind::changed));
+  BOOST_TEST((database->find("ada").value()->scram == after.scram));
+}
+
+BOOST_FIXTURE_TEST_CASE(batch_is_stored_whole_or_not_at_all, Fixture) {
+  auto database = open();
+  BOOST_REQUIRE(database);
+  const auto failed = database->update_all(
+      [](const auto& update) -> qpop::base::Status {
+        if (auto ok = update("ada", set_to("one", 1)); !ok) return ok;
+        return update("a/b", set_to("two", 2));
+      },
+      "");
+  BOOST_TEST((!failed && failed.error().kind() == ErrorKind::denied));
+  BOOST_TEST(*database->count() == 0U);
+}
+
+BOOST_FIXTURE_TEST_CASE(compaction_keeps_accounts_and_forgets_the_dummy_when_nobody_needs_it, Fixture) {
+  const Place place{.path = path, .owner = ::geteuid(), .group = ::getegid()};
+  {
+    auto database = open();
+    BOOST_REQUIRE(database);
+    import_ada(*database);
+    BOOST_REQUIRE(database->update("bob", set_to("one", 1)));
+    BOOST_TEST(*database->charge_guess(7, 100) == 0);
+    BOOST_TEST(*database->count() == 2U);
+  }
+  BOOST_REQUIRE(compact(place));
+  BOOST_TEST(open()->meta().dummy_crypt == kCrypt);
+  BOOST_REQUIRE(open()->remove("ada"));
+  const auto key = qpop::test::read_file(key_path_of(path));
+  const auto sizes = compact(place);
+  BOOST_REQUIRE_MESSAGE(sizes, why(sizes));
+  BOOST_TEST(sizes->after <= sizes->before);
+  auto database = open();
+  BOOST_REQUIRE_MESSAGE(database, why(database));
+  BOOST_TEST(database->meta().dummy_crypt.empty());
+  BOOST_TEST(*database->count() == 1U);
+  BOOST_TEST(matches(database->find("bob").value().value().scram.value(), Secret{"one"}));
+  BOOST_TEST(qpop::test::read_file(key_path_of(path)) == key);
+}
+
+BOOST_FIXTURE_TEST_CASE(old_handle_writes_nothing_after_a_replacement, Fixture) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    // One process may not have a file open twice: the handle lives in a child.
+    auto database = open();
+    if (!database) ::_exit(2);
+    ::raise(SIGSTOP);
+    const auto late = database->update("late", set_to("x", 1));
+    ::_exit(!late && late.error().kind() == ErrorKind::changed ? 0 : 1);
+  }
+  int status = 0;
+  BOOST_REQUIRE(::waitpid(child, &status, WUNTRACED) == child);
+  BOOST_REQUIRE(WIFSTOPPED(status));
+  BOOST_REQUIRE(compact({.path = path, .owner = ::geteuid(), .group = ::getegid()}));
+  ::kill(child, SIGCONT);
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(status == 0);
+  BOOST_TEST(*open()->count() == 0U);
 }
 
 BOOST_FIXTURE_TEST_CASE(initialise_replaces_what_is_there, Fixture) {

@@ -10,12 +10,18 @@ namespace {
 using namespace qpop::authdb;
 using qpop::base::ErrorKind;
 
+ScramVerifier sample_scram() {
+  ScramVerifier scram;
+  scram.salt.fill(std::byte{1});
+  scram.iterations = 5000;
+  scram.stored_key.fill(std::byte{2});
+  scram.server_key.fill(std::byte{3});
+  return scram;
+}
+
 Account sample(std::size_t sealed_octets) {
   Account account;
-  account.scram.salt.fill(std::byte{1});
-  account.scram.iterations = 5000;
-  account.scram.stored_key.fill(std::byte{2});
-  account.scram.server_key.fill(std::byte{3});
+  account.scram = sample_scram();
   account.sealed_apop.assign(sealed_octets, 's');
   account.disabled = sealed_octets != 0;
   account.created = 1'700'000'000;
@@ -43,10 +49,45 @@ BOOST_AUTO_TEST_CASE(account_survives_encoding) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(crypt_string_survives_encoding_with_and_without_scram) {
+  for (const bool scram : {false, true}) {
+    auto before = sample(0);
+    if (!scram) before.scram.reset();
+    before.crypt = "$6$salt$hash";
+    const auto after = decode_account("ada", encode_account("ada", before));
+    BOOST_REQUIRE(after);
+    BOOST_TEST((after->scram == before.scram));
+    BOOST_TEST(after->crypt == before.crypt);
+  }
+  auto bad = sample(0);
+  for (const std::string& crypt : {std::string{"with blank "}, std::string{"\n"}, std::string(256, 'x')}) {
+    bad.crypt = crypt;
+    BOOST_TEST(!decode_account("ada", encode_account("ada", bad)));
+  }
+}
+
+/// As version 1 had it: no crypt field.
+BOOST_AUTO_TEST_CASE(records_of_version_1_are_read) {
+  auto body = encode_account("ada", sample(qpop::digest::kSealedOctets));
+  body.resize(body.size() - 8);
+  body[0] = 1;
+  body.erase(104, 2);
+  const auto got = decode_account("ada", with_checksum("ada", body));
+  BOOST_REQUIRE(got);
+  BOOST_TEST((got->scram == sample_scram()));
+  BOOST_TEST(got->sealed_apop.size() == qpop::digest::kSealedOctets);
+  auto meta = encode_meta(Meta{.iterations = 20'000, .created = 5});
+  meta.resize(meta.size() - 10);
+  meta[0] = 1;
+  const auto old = decode_meta(with_checksum(kMetaKey, meta));
+  BOOST_REQUIRE(old);
+  BOOST_TEST(old->iterations == 20'000U);
+}
+
 BOOST_AUTO_TEST_CASE(layout_is_the_documented_one) {
   const auto value = encode_account("ada", sample(qpop::digest::kSealedOctets));
-  BOOST_TEST(value.size() == 104U + 305U + 8U);
-  BOOST_TEST(value.substr(0, 8) == std::string_view("\1\1\x31\1\x88\x13\0\0", 8));
+  BOOST_TEST(value.size() == 104U + 2U + 305U + 8U);
+  BOOST_TEST(value.substr(0, 8) == std::string_view("\2\1\x31\1\x88\x13\0\0", 8));
   BOOST_TEST(value.substr(8, 16) == std::string(16, '\1'));
   BOOST_TEST(value.substr(24, 32) == std::string(32, '\2'));
   BOOST_TEST(value.substr(56, 32) == std::string(32, '\3'));
@@ -75,10 +116,16 @@ struct MadeCase {
   ErrorKind want;
 };
 constexpr MadeCase kMade[] = {
-    {"version 0", 0, 0, ErrorKind::malformed},      {"newer version", 0, 2, ErrorKind::unsupported},
-    {"unknown flag", 1, 2, ErrorKind::malformed},   {"all flags", 1, '\xFF', ErrorKind::malformed},
-    {"sealed size", 2, 7, ErrorKind::malformed},    {"sealed size high", 3, 1, ErrorKind::malformed},
-    {"iterations low", 5, 0, ErrorKind::malformed}, {"iterations huge", 7, '\x7F', ErrorKind::malformed},
+    {"version 0", 0, 0, ErrorKind::malformed},
+    {"newer version", 0, 3, ErrorKind::unsupported},
+    {"unknown flag", 1, 4, ErrorKind::malformed},
+    {"all flags", 1, '\xFF', ErrorKind::malformed},
+    {"sealed size", 2, 7, ErrorKind::malformed},
+    {"sealed size high", 3, 1, ErrorKind::malformed},
+    {"flag: no SCRAM, but keys", 1, 2, ErrorKind::malformed},
+    {"crypt size", 104, 1, ErrorKind::malformed},
+    {"iterations low", 5, 0, ErrorKind::malformed},
+    {"iterations huge", 7, '\x7F', ErrorKind::malformed},
 };
 
 BOOST_AUTO_TEST_CASE(hand_made_records_with_right_checksum) {
@@ -89,7 +136,7 @@ BOOST_AUTO_TEST_CASE(hand_made_records_with_right_checksum) {
     const auto got = decode_account("ada", with_checksum("ada", body));
     BOOST_TEST((!got && got.error().kind() == c.want), c.name);
   }
-  for (const std::size_t size : {0U, 1U, 7U, 8U, 103U, 105U, 200U, 409U, 5000U}) {
+  for (const std::size_t size : {0U, 1U, 7U, 8U, 103U, 105U, 106U, 200U, 409U, 5000U}) {
     const auto got = decode_account("ada", with_checksum("ada", std::string(size, '\1')));
     BOOST_TEST(!got, "size " << size);
   }
