@@ -80,7 +80,9 @@ void add_pem(std::string_view text, const PassPhrase& ask, Bundle& out) {
     const std::string name{text.substr(at + kBegin.size(), end_name - at - kBegin.size())};
     const std::string end_line = "-----END " + name + "-----";
     const auto end = text.find(end_line, end_name);
-    if (end == std::string_view::npos || name.find('\n') != std::string::npos) {
+    // A block that was cut off must not swallow the next one.
+    const bool cut_off = end == std::string_view::npos || text.find(kBegin, end_name) < end;
+    if (cut_off || name.find('\n') != std::string::npos) {
       ++out.damaged_blocks;
       continue;
     }
