@@ -5,8 +5,8 @@ build_packages="g++ cmake ninja-build pkg-config libexpected-dev libfmt-dev libl
 libboost-program-options-dev libssl-dev libxxhash-dev libidn-dev libcrypt-dev libgdbm-dev libgdbm-compat-dev"
 run_packages="curl"
 test_packages="git python3 perl curl fetchmail mpop getmail6 nmh mutt procmail maildrop exim4-daemon-light dovecot-core openbsd-inetd systemd util-linux procps clang
-libclang-rt-14-dev mandoc netbase bsdutils strace"
-bench_packages="popa3d openssl"
+libclang-rt-14-dev mandoc netbase bsdutils strace openssl"
+bench_packages="popa3d"
 
 # missing_packages NAME...: those that are not installed.
 missing_packages() {

@@ -24,6 +24,7 @@ RULES = {
     "common/authdb": {"common/base", "common/log", "common/db", "common/digest"},
     "common/ipc": {"common/base", "common/log"},
     "common/priv": {"common/base", "common/log"},
+    "common/tls": {"common/base"},
     "popper/monitor": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/digest", "common/files"},
     "popper/session": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/pop3", "common/digest",
                        "common/listing"},
@@ -31,6 +32,7 @@ RULES = {
     "popper/maildrop": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/mbox", "common/spool",
                         "common/listing", "common/files", "common/digest"},
     "popauth": {"common/base", "common/log", "common/config", "common/priv", "common/authdb", "common/digest", "common/db"},
+    "popcert": {"common/base", "common/config", "common/digest", "common/tls"},
     "scripts": {"common/config"},
 }
 # Binds the roles to the monitor.

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// Files are replaced by rename(2), so that a server that reads them meets the old or the new one.
+#include "popcert/place.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "common/base/unique_fd.h"
+#include "common/config/reader.h"
+#include "common/tls/bundle.h"
+
+namespace qpop::popcert {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+
+std::string folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Error of_errno(const char* call, std::string_view what, const std::string& path) { return Error::from_errno(errno, call).at(what, path); }
+
+base::Status write_whole(int fd, std::string_view octets) {
+  while (!octets.empty()) {
+    const auto done = ::write(fd, octets.data(), octets.size());
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return Error::from_errno(errno, "write");
+    octets.remove_prefix(static_cast<std::size_t>(done));
+  }
+  if (::fsync(fd) != 0) return Error::from_errno(errno, "fsync");
+  return {};
+}
+
+}  // namespace
+
+std::string Place::folder() const { return folder_of(file); }
+
+base::Result<Place> place_of(const Command& command) {
+  Place out{command.file, command.key_file};
+  if (!command.configuration.empty() && out.file.empty()) {
+    config::Settings settings;
+    const auto problems = config::read_file(command.configuration, settings);
+    for (const auto& problem : problems) {
+      if (!problem.warning) return Error{ErrorKind::malformed, problem.text}.at("configuration");
+    }
+    out.file = settings.text(config::Opt::tls_server_cert_file);
+    if (out.key_file.empty()) out.key_file = settings.text(config::Opt::tls_private_key_file);
+  }
+  if (out.file.empty()) out.file = kDefaultFile;
+  if (out.key_file == out.file) out.key_file.clear();
+  return out;
+}
+
+std::string authority_path(const Place& place) { return place.folder() + "/ca.pem"; }
+std::string authority_key_path(const Place& place) { return place.folder() + "/ca.key"; }
+
+base::Result<FileFacts> read_file(const std::string& path) {
+  const bool standard = path == "-";
+  // A fifo in its place must not stop us.
+  const base::UniqueFd fd{standard ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (!fd.valid()) return of_errno("open", "read", path);
+  FileFacts out;
+  if (::fstat(fd.get(), &out.status) != 0) return of_errno("fstat", "read", path);
+  if (!standard && !S_ISREG(out.status.st_mode)) return Error{ErrorKind::unsafe, "not a regular file"}.at("read", path);
+  std::string buffer(65536, '\0');
+  for (;;) {
+    const auto got = ::read(fd.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return of_errno("read", "read", path);
+    if (got == 0) return out;
+    out.octets.append(buffer, 0, static_cast<std::size_t>(got));
+    if (out.octets.size() > tls::kMostBundleOctets) return Error{ErrorKind::malformed, "too large for certificates"}.at("read", path);
+  }
+}
+
+bool exists(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+base::Status make_folders(const std::string& folder) {
+  for (std::size_t at = 1; at != std::string::npos;) {
+    at = folder.find('/', at + 1);
+    const auto part = folder.substr(0, at);
+    if (::mkdir(part.c_str(), 0755) != 0 && errno != EEXIST) return of_errno("mkdir", "make the folder", part);
+  }
+  return {};
+}
+
+base::Result<FolderLock> FolderLock::take(const std::string& folder) {
+  base::UniqueFd fd{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!fd.valid()) return of_errno("open", "lock the folder", folder);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return Error{ErrorKind::busy, "another popcert is at work here"}.at("lock the folder", folder);
+    return of_errno("flock", "lock the folder", folder);
+  }
+  return FolderLock{fd.release()};
+}
+
+FolderLock::~FolderLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+base::Status write_file(const std::string& path, std::string_view octets, mode_t mode, bool replace) {
+  if (!replace && exists(path)) return Error{ErrorKind::denied, "exists; --force replaces it"}.at("write", path);
+  std::string temporary = path + ".XXXXXX";
+  const base::UniqueFd fd{::mkostemp(temporary.data(), O_CLOEXEC)};
+  if (!fd.valid()) return of_errno("mkostemp", "write", path);
+  const auto give_up = [&](Error error) {
+    ::unlink(temporary.c_str());
+    return error.at("write", path);
+  };
+  if (::fchmod(fd.get(), mode) != 0) return give_up(Error::from_errno(errno, "fchmod"));
+  if (auto done = write_whole(fd.get(), octets); !done) return give_up(done.error());
+  if (replace) {
+    if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up(Error::from_errno(errno, "rename"));
+  } else {
+    // link(2) refuses an existing name; rename(2) would not.
+    if (::link(temporary.c_str(), path.c_str()) != 0) return give_up(Error::from_errno(errno, "link"));
+    ::unlink(temporary.c_str());
+  }
+  const base::UniqueFd folder{::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!folder.valid() || ::fsync(folder.get()) != 0) return of_errno("fsync", "write", path);
+  return {};
+}
+
+}  // namespace qpop::popcert
