@@ -110,6 +110,20 @@ BOOST_AUTO_TEST_CASE(every_place_of_death_is_brought_to_the_end) {
   }
 }
 
+/// The process before may have died between the name and its sync: a loss of power would take the journal, and leave
+/// the spool half moved.
+BOOST_AUTO_TEST_CASE(the_name_of_the_journal_is_durable_before_anything_moves) {
+  const MaildropFixture drop;
+  die_at(drop, Death::committed);
+  Process later{drop};
+  later.be_later();
+  BOOST_REQUIRE(later.recover().has_value());
+  const auto& log = later.fs.log();
+  const auto moved = std::ranges::find(log, "sync_data");
+  BOOST_REQUIRE((moved != log.end()));
+  BOOST_TEST((std::ranges::find(log, "sync_directory") < moved));
+}
+
 BOOST_AUTO_TEST_CASE(an_update_finds_a_journal_and_recovers_first) {
   MaildropFixture drop;
   die_at(drop, Death::half_moved);
