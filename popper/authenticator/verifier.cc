@@ -8,7 +8,6 @@
 
 #include "common/authdb/key_file.h"
 #include "common/authdb/password.h"
-#include "common/authdb/password.h"
 #include "common/authdb/user_name.h"
 #include "common/digest/digest.h"
 
@@ -99,7 +98,7 @@ Result<std::optional<Account>> Verifier::look_up(std::string_view user) {
   return found;
 }
 
-Verdict Verifier::check_password(std::string_view user, const Secret& password, const Channel& channel) {
+Verdict Verifier::check_password(std::string_view user, const Secret& password, const Circumstances& how) {
   const auto account = look_up(user);
   if (!account) return cannot(account.error());
   const Account* known = *account ? &**account : nullptr;
@@ -108,10 +107,10 @@ Verdict Verifier::check_password(std::string_view user, const Secret& password, 
     return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
   if (known->disabled) return refused(Reason::disabled);
   if (!right) return refused(Reason::wrong_password);
-  const bool must_use_apop = channel.clear_text_not_with_apop && !channel.inside_tls && !known->sealed_apop.empty();
-  if (!channel.clear_text_allowed || must_use_apop) return refused(Reason::clear_text);
+  const bool must_use_apop = how.clear_text_not_with_apop && !how.inside_tls && !known->sealed_apop.empty();
+  if (!how.clear_text_allowed || must_use_apop) return refused(Reason::clear_text);
   Verdict accepted{Outcome::accepted, Reason::none};
-  if (channel.inside_tls && authdb::needs_upgrade(database_->meta(), *known)) accepted.detail = upgrade(user, *known, password);
+  if (how.inside_tls && authdb::needs_upgrade(database_->meta(), *known)) accepted.detail = upgrade(user, *known, password);
   return accepted;
 }
 
@@ -121,14 +120,8 @@ std::string Verifier::upgrade(std::string_view user, const Account& matched, con
   database_.reset();
   auto writable = authdb::Database::open(path_, owner_, authdb::Access::read_write);
   if (!writable) return writable.error().message();
-  const auto stored = writable->update(user, [&](const Result<std::optional<Account>>& now) -> Result<Account> {
-    if (!now) return now.error();
-    // popauth may have set another password since.
-    if (!*now || (*now)->crypt != matched.crypt || (*now)->scram != matched.scram) {
-      return Error{ErrorKind::changed, "the account was changed meanwhile"};
-    }
-    return authdb::upgraded(writable->meta(), **now, password);
-  });
+  // popauth may have set another password since: then nothing is stored.
+  const auto stored = writable->upgrade(user, matched, password);
   return stored ? std::string{} : stored.error().message();
 }
 

@@ -46,7 +46,7 @@ struct Verdict {
 };
 
 /// What is known of how a password came in, beyond the password.
-struct Channel {
+struct Circumstances {
   bool clear_text_allowed = true;
   bool clear_text_not_with_apop = false;  ///< outside TLS: who has an APOP secret must use it
   bool inside_tls = false;                ///< a clear password may upgrade the record it matched
@@ -69,7 +69,7 @@ class Verifier {
   [[nodiscard]] base::Status load_key(int fd);
 
   /// Inside TLS, an account that has an imported crypt(3) string gets a SCRAM verifier for the password that has just matched.
-  [[nodiscard]] Verdict check_password(std::string_view user, const base::Secret& password, const Channel& channel);
+  [[nodiscard]] Verdict check_password(std::string_view user, const base::Secret& password, const Circumstances& how);
 
   /// `stamp`: the time stamp of the greeting including "<" and ">"; `digest`: 32 lower-case hexadecimal digits from the
   /// client, any octets.

@@ -148,6 +148,7 @@ int Monitor::loop() {
     check_deadlines();
     if (recovery_ == nullptr && !single_ && !stopping_ && clock_.monotonic_ms() >= spares_again_ms_) refill_spares();
   }
+  for (const auto& [pid, checker] : checkers_) ::kill(pid, SIGKILL);  // nobody waits for its answer any more
   if (recovery_ == nullptr) log::info("Server: {}", single_ ? "session served" : "stopped");
   return 0;
 }
@@ -172,6 +173,7 @@ void Monitor::check_deadlines() {
     }
   }
   end_overdue_logins(now);
+  end_late_checkers(now);
 }
 
 /// The session ends itself after login-timeout; one that does not is not ours any more.
@@ -220,6 +222,9 @@ void Monitor::on_child(pid_t pid, int status) {
     jobs_.erase(pid);
     ended.dotlock.reset();  // it may have died with the dotlock held
     on_job_end(ended, killed, WEXITSTATUS(status), how);
+  } else if (checkers_.erase(pid) != 0) {
+    // The authenticator sees the end of its channel.
+    if (killed) log::error("process {} that asked the system about a login ended: {}", pid, how);
   } else if (const auto authenticator = authenticators_.find(pid); authenticator != authenticators_.end()) {
     if (!authenticator->second.retired && !stopping_) {
       log::error("authenticator process {} ended: {}; starting another", pid, how);

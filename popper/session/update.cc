@@ -4,6 +4,7 @@
 // Source: RFC 1939 section 6.
 #include <algorithm>
 
+#include "common/base/text.h"
 #include "popper/session/dialogue.h"
 
 namespace qpop::session {

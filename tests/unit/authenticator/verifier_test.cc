@@ -91,7 +91,7 @@ constexpr PasswordCase kPasswords[] = {
 
 BOOST_FIXTURE_TEST_CASE(passwords, Fixture) {
   for (const auto& c : kPasswords) {
-    const auto got = verifier.check_password(c.user, Secret{c.password});
+    const auto got = verifier.check_password(c.user, Secret{c.password}, Circumstances{});
     BOOST_TEST((got.outcome == c.outcome), c.user << " " << c.password << ": " << words(got.reason));
     BOOST_TEST((got.reason == c.reason), c.user << " " << c.password << ": " << words(got.reason));
   }
@@ -134,7 +134,7 @@ BOOST_FIXTURE_TEST_CASE(apop_without_key_is_temporary_and_tells_nothing_about_th
     BOOST_TEST((got.outcome == Outcome::temporary_failure), user);
     BOOST_TEST((got.reason == Reason::no_key), user);
   }
-  BOOST_TEST((keyless.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((keyless.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
 }
 
 BOOST_FIXTURE_TEST_CASE(who_has_apop, Fixture) {
@@ -146,19 +146,19 @@ BOOST_FIXTURE_TEST_CASE(who_has_apop, Fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(account_added_while_open_is_seen, Fixture) {
-  BOOST_TEST((verifier.check_password("eve", Secret{"new"}).reason == Reason::unknown_user));
+  BOOST_TEST((verifier.check_password("eve", Secret{"new"}, Circumstances{}).reason == Reason::unknown_user));
   add("eve", "new", true, false);
-  BOOST_TEST((verifier.check_password("eve", Secret{"new"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("eve", Secret{"new"}, Circumstances{}).outcome == Outcome::accepted));
   BOOST_TEST((verifier.check_apop("eve", kStamp, md5_hex(kStamp, "new")).outcome == Outcome::accepted));
 }
 
 BOOST_FIXTURE_TEST_CASE(replaced_database_is_opened_anew, Fixture) {
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
   BOOST_REQUIRE(initialise({.path = path, .owner = ::geteuid(), .group = ::getegid(), .iterations = kMinIterations}));
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).reason == Reason::unknown_user));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).reason == Reason::unknown_user));
   BOOST_TEST(!*verifier.has_any_account());
   add("ada", "second", true, false);
-  BOOST_TEST((verifier.check_password("ada", Secret{"second"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"second"}, Circumstances{}).outcome == Outcome::accepted));
   // The key of the old database opens nothing of the new one.
   BOOST_TEST((verifier.check_apop("ada", kStamp, md5_hex(kStamp, "second")).reason == Reason::no_key));
   load_key();
@@ -166,16 +166,16 @@ BOOST_FIXTURE_TEST_CASE(replaced_database_is_opened_anew, Fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(missing_database_is_a_value_and_comes_back, Fixture) {
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
   std::filesystem::rename(path, path + ".away");
-  const auto got = verifier.check_password("ada", Secret{"tanstaaf"});
+  const auto got = verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{});
   BOOST_TEST((got.outcome == Outcome::temporary_failure));
   BOOST_TEST((got.reason == Reason::no_database));
   BOOST_TEST(got.detail.find("popauth -init") != std::string::npos);
   BOOST_TEST((verifier.has_any_account().error().kind() == ErrorKind::not_found));
   BOOST_TEST((verifier.has_apop("ada").error().kind() == ErrorKind::not_found));
   std::filesystem::rename(path + ".away", path);
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
 }
 
 BOOST_FIXTURE_TEST_CASE(wrong_mode_and_damage_are_values, Fixture) {
@@ -185,9 +185,9 @@ BOOST_FIXTURE_TEST_CASE(wrong_mode_and_damage_are_values, Fixture) {
   BOOST_TEST((got.reason == Reason::database));
   BOOST_TEST(got.detail.find("has wrong mode (0644); chmod 600 it") != std::string::npos);
   BOOST_REQUIRE(::chmod(path.c_str(), 0600) == 0);
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
   BOOST_REQUIRE(::truncate(path.c_str(), 4096) == 0);
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).reason == Reason::database));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).reason == Reason::database));
 }
 
 BOOST_FIXTURE_TEST_CASE(unknown_disabled_and_wrong_cost_the_same, Fixture) {
@@ -195,14 +195,14 @@ BOOST_FIXTURE_TEST_CASE(unknown_disabled_and_wrong_cost_the_same, Fixture) {
     std::vector<std::int64_t> times;
     for (int i = 0; i < 41; ++i) {
       const auto begin = std::chrono::steady_clock::now();
-      (void)verifier.check_password(user, Secret{"wrong"});
+      (void)verifier.check_password(user, Secret{"wrong"}, Circumstances{});
       times.push_back(
           std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count());
     }
     std::ranges::nth_element(times, times.begin() + 20);
     return times[20];
   };
-  (void)verifier.check_password("ada", Secret{"wrong"});
+  (void)verifier.check_password("ada", Secret{"wrong"}, Circumstances{});
   const auto known = median_us("ada");
   for (const auto* user : {"eve", "dan", "../x"}) {
     const auto other = median_us(user);
@@ -212,18 +212,18 @@ BOOST_FIXTURE_TEST_CASE(unknown_disabled_and_wrong_cost_the_same, Fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(handle_is_not_used_in_a_forked_child, Fixture) {
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
   const pid_t child = ::fork();
   if (child == 0) {
     // The first call notices and drops the handle, the next one opens its own.
-    const auto first = verifier.check_password("ada", Secret{"tanstaaf"});
-    const auto second = verifier.check_password("ada", Secret{"tanstaaf"});
+    const auto first = verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{});
+    const auto second = verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{});
     ::_exit(first.outcome == Outcome::temporary_failure && second.outcome == Outcome::accepted ? 0 : 1);
   }
   int status = 0;
   BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
   BOOST_TEST(status == 0);
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ void send_raw(const ipc::Channel& channel, const ipc::MessageHeader& header, std
 
 BOOST_AUTO_TEST_CASE(messages_that_are_none_end_the_session) {
   expect_killed([](const auto& m) { send_raw(m, {ipc::kProtocol, 6, 10}, 10); }, "short log line");
-  expect_killed([](const auto& m) { send_raw(m, {ipc::kProtocol, 31, 4}, 4); }, "unknown type");
+  expect_killed([](const auto& m) { send_raw(m, {ipc::kProtocol, 63, 4}, 4); }, "unknown type");
   expect_killed([](const auto& m) { send_raw(m, {ipc::kProtocol, 65535, 4}, 4); }, "type beyond the table");
   expect_killed([](const auto& m) { send_raw(m, {ipc::kProtocol, 6, 4000}, 4000); }, "oversized");
   expect_killed([](const auto& m) { send_raw(m, {1, 6, 4}, 4); }, "another protocol");
