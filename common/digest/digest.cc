@@ -57,7 +57,13 @@ constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 
 }  // namespace
 
+Work& work() {
+  static Work done;
+  return done;
+}
+
 Digest32 sha256(std::span<const std::string_view> parts) {
+  ++work().hashes;
   EVP_MD_CTX* ctx = sha256_context();
   require(EVP_DigestInit_ex(ctx, nullptr, nullptr) == 1);
   for (const auto part : parts) require(EVP_DigestUpdate(ctx, part.data(), part.size()) == 1);
@@ -67,6 +73,7 @@ Digest32 sha256(std::span<const std::string_view> parts) {
 }
 
 std::string md5_hex(std::string_view stamp, std::string_view secret) {
+  ++work().hashes;
   const Ctx ctx{EVP_MD_CTX_new()};
   std::array<unsigned char, 16> out{};
   require(ctx != nullptr && EVP_DigestInit_ex(ctx.get(), EVP_md5(), nullptr) == 1);
@@ -77,12 +84,14 @@ std::string md5_hex(std::string_view stamp, std::string_view secret) {
 }
 
 std::string hmac_md5_hex(std::string_view key, std::string_view data) {
+  ++work().hmacs;
   std::array<unsigned char, 16> out{};
   require(HMAC(EVP_md5(), key.data(), static_cast<int>(key.size()), bytes_of(data), data.size(), out.data(), nullptr) != nullptr);
   return hex_of(out);
 }
 
 Digest32 hmac_sha256(std::string_view key, std::string_view data) {
+  ++work().hmacs;
   Digest32 out{};
   require(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(data), data.size(),
                reinterpret_cast<unsigned char*>(out.data()), nullptr) != nullptr);
@@ -90,6 +99,7 @@ Digest32 hmac_sha256(std::string_view key, std::string_view data) {
 }
 
 Digest32 pbkdf2_sha256(std::string_view password, std::string_view salt, std::uint32_t iterations) {
+  work().pbkdf2_rounds += iterations;
   Digest32 out{};
   require(PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), bytes_of(salt),
                             static_cast<int>(salt.size()), static_cast<int>(iterations), EVP_sha256(),

@@ -19,6 +19,16 @@ namespace qpop::digest {
 using Digest16 = std::array<std::byte, 16>;
 using Digest32 = std::array<std::byte, 32>;
 
+/// What this process has done so far, for tests that compare the work of two ways through the code.
+struct Work {
+  std::uint64_t pbkdf2_rounds = 0;
+  std::uint64_t hmacs = 0;     ///< outside PBKDF2
+  std::uint64_t hashes = 0;    ///< SHA-256 and MD5
+  std::uint64_t unsealed = 0;  ///< secrets opened with a private key
+  bool operator==(const Work&) const = default;
+};
+[[nodiscard]] Work& work();
+
 /// SHA-256 over the concatenation of `parts`.
 [[nodiscard]] Digest32 sha256(std::span<const std::string_view> parts);
 /// Lower-case hexadecimal MD5 of stamp followed by secret, as APOP wants it (RFC 1939 section 7).

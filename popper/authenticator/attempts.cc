@@ -47,7 +47,8 @@ bool Service::begin_scram(Client& client, const ipc::ScramBegin& begin) {
 
 void Service::enqueue(Client& client) {
   client.step = Step::waiting;
-  queue_.add(client.channel.fd(), client.block, clock_.monotonic_ms());
+  const auto now = clock_.monotonic_ms();
+  queue_.add(client.channel.fd(), client.block, penalties_.knows(subject_of(client), now), now);
 }
 
 /// Nothing is looked at before its wait is over; what waits for too long is sent away unseen.

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <tuple>
 
 namespace qpop::authenticator {
 
@@ -117,7 +118,6 @@ Penalties::Entry Penalties::load(std::uint64_t key, Kind kind, std::int64_t now_
   const auto fallen = static_cast<std::uint32_t>(std::min<std::int64_t>((now_ms - entry.last_ms) / fall, entry.level));
   entry.level -= fallen;
   entry.last_ms += fallen * fall;
-  if (entry.level == 0) entry.tag = 0;
   return entry;
 }
 
@@ -141,6 +141,11 @@ std::int64_t Penalties::wait_of(const Entry& entry) const {
   const std::uint32_t free = entry.kind == kUser ? kFreeOfUser : 0;
   if (entry.level <= free) return 0;
   return std::min(kMostMs, base_ms_ << std::min(entry.level - free - 1, kMostLevel));
+}
+
+bool Penalties::knows(const Subject& subject, std::int64_t now_ms) const {
+  const Lock lock{file_.get()};
+  return base_ms_ != 0 && load(key_of(kKnown, subject), kKnown, now_ms).level > 0;
 }
 
 std::int64_t Penalties::admit(const Subject& subject, std::int64_t now_ms) {
@@ -168,15 +173,18 @@ std::int64_t Penalties::failed(const Subject& subject, std::string_view password
   const auto tag = tag_of(subject, password);
   Entry block = load(key_of(kBlock, subject), kBlock, now_ms);
   Entry user = load(key_of(kUser, subject), kUser, now_ms);
-  // Several users of a block may each have a saved client: the user's entry knows his.
-  const bool repeated = tag != 0 && ((block.level > 0 && block.tag == tag) || (user.level > 0 && user.tag == tag));
+  // Several users of a block may each have a saved client: the user's entry knows his. A tag outlives its level, for clients that come
+  // back every quarter of an hour.
+  const bool repeated = tag != 0 && (block.tag == tag || user.tag == tag);
   if (!repeated) {
     block.level = std::min(block.level + 1, kMostLevel);
     user.level = std::min(user.level + 1, kMostUserLevel);
     block.last_ms = user.last_ms = now_ms;
   }
-  // Somebody else may have logged in or begun meanwhile; the wait counts from this failure all the same.
-  if (block.level == 0) block.level = 1, block.last_ms = now_ms;
+  if (block.level == 0) {
+    block.level = 1;
+    block.last_ms = now_ms;
+  }
   block.tag = user.tag = tag;
   block.next_ms = now_ms + wait_of(block);
   user.next_ms = now_ms + wait_of(user);

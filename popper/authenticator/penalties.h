@@ -17,6 +17,7 @@
 // File    header: "QPOPWAIT", version u32, sets u32, key 32 octets, XXH3-64 of these; then sets of 8 entries and their XXH3-64.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -41,6 +42,9 @@ class Penalties {
   /// `file`: regular file or memory file, read and written at offsets; made anew when it is not ours or damaged. `base_ms`: the first
   /// wait; 0 switches all of it off. Errors  io; no_space.
   [[nodiscard]] static base::Result<Penalties> open(base::UniqueFd file, std::int64_t base_ms);
+
+  /// Whether the user has logged in from this block before.
+  [[nodiscard]] bool knows(const Subject& subject, std::int64_t now_ms) const;
 
   /// 0: it may be looked at now, and has begun: until it is over, others of its block wait as if it had failed, unless none has failed
   /// lately. Else milliseconds to wait.

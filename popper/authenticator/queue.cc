@@ -6,8 +6,8 @@
 
 namespace qpop::authenticator {
 
-void Queue::add(int id, const std::string& block, std::int64_t now_ms) {
-  waiting_.push_back({id, block, now_ms, now_ms});
+void Queue::add(int id, const std::string& block, bool preferred, std::int64_t now_ms) {
+  waiting_.push_back({id, block, preferred, now_ms, now_ms});
   served_.try_emplace(block, turn_);  // a new block has been served just now: it cannot jump the others by coming back
 }
 
@@ -26,9 +26,9 @@ void Queue::delay(int id, std::int64_t until_ms) {
 
 std::optional<int> Queue::next(std::int64_t now_ms) {
   const Waiting* best = nullptr;
+  const auto rank = [this](const Waiting& waiting) { return std::pair{served_.at(waiting.block), !waiting.preferred}; };
   for (const auto& waiting : waiting_) {
-    if (waiting.not_before_ms > now_ms) continue;
-    if (best == nullptr || served_.at(waiting.block) < served_.at(best->block)) best = &waiting;
+    if (waiting.not_before_ms <= now_ms && (best == nullptr || rank(waiting) < rank(*best))) best = &waiting;
   }
   if (best == nullptr) return std::nullopt;
   served_.at(best->block) = ++turn_;

@@ -14,13 +14,14 @@ namespace qpop::authenticator {
 
 class Queue {
  public:
-  /// `id`: of the caller; one attempt each.
-  void add(int id, const std::string& block, std::int64_t now_ms);
+  /// `id`: of the caller; one attempt each. `preferred`: goes before others of its block: the user has logged in from there before, so
+  /// somebody who guesses from behind the same address does not take his turn.
+  void add(int id, const std::string& block, bool preferred, std::int64_t now_ms);
   void remove(int id);
   /// It comes back not before `until_ms`.
   void delay(int id, std::int64_t until_ms);
-  /// The attempt whose turn it is: of those that may be looked at, the oldest of the block that was served the longest time ago. It
-  /// stays in the queue until remove().
+  /// The attempt whose turn it is: of those that may be looked at, the preferred and then the oldest of the block that was served
+  /// the longest time ago. It stays in the queue until remove().
   [[nodiscard]] std::optional<int> next(std::int64_t now_ms);
   /// One that has waited for longer than `most_ms`.
   [[nodiscard]] std::optional<int> overdue(std::int64_t now_ms, std::int64_t most_ms) const;
@@ -32,6 +33,7 @@ class Queue {
   struct Waiting {
     int id;
     std::string block;
+    bool preferred;
     std::int64_t since_ms;
     std::int64_t not_before_ms;
   };

@@ -208,6 +208,8 @@ void Monitor::on_child(pid_t pid, int status) {
     session->second.reaped = true;
     const int channel = session->second.channel.fd();
     for (int i = 0; i < kMaxDrain && watches_.contains(channel); ++i) on_session_message(pid);
+    // So may a failed login of its, which the log watchers must see.
+    for (const auto& [number, process] : authenticators_) hear_authenticator(number);
     // A role that cannot even start is tried again, not in a loop.
     if (session->second.phase == Phase::spare) spares_again_ms_ = clock_.monotonic_ms() + 1000;
     const bool expected = session->second.told_to_end || (!killed && WEXITSTATUS(status) == 0);

@@ -107,6 +107,7 @@ class Monitor {
   void on_session_message(pid_t pid);
   void on_maildrop_message(pid_t pid);
   void on_authenticator_message(pid_t pid);
+  void hear_authenticator(pid_t pid);
   void on_request_update(LiveSession& session, const ipc::Frame& frame);
   void on_report(LiveSession& session, const ipc::Frame& frame);
   void on_log_line(const ipc::Frame& frame, pid_t from, unsigned count);
