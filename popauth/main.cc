@@ -2,14 +2,18 @@
 // popauth: manages the database of APOP and POP secrets.
 // Runs as: pop (set-uid) with the real uid of any user, or root, or the owner of a private database. Source:
 // popauth(8).
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <exception>
 
+#include "common/base/text.h"
 #include "popauth/audit.h"
 #include "popauth/command_line.h"
 #include "popauth/identity.h"
 #include "popauth/messages.h"
 #include "popauth/safe_start.h"
+#include "popauth/trace.h"
 #include "popauth/verbs.h"
 
 #if QPOP_SANITIZED
@@ -28,7 +32,11 @@ ExitCode run_on_database(const Identity& identity, Command& command) {
   const auto path = database_path(identity, command);
   if (!path) return fail(path.error());
   open_audit();
-  if (command.ignored_trace) say("Warning: -debug and -trace are ignored; see the system log");
+  if (command.debug) trace_to_log();
+  if (!command.trace.empty()) {
+    if (auto ok = open_trace(command.trace); !ok) return fail(ok.error());
+  }
+  trace(fmt::format("{} uses {}", qpop::base::escape_untrusted(identity.who(), 80), qpop::base::escape_untrusted(*path, 200)));
   switch (command.verb) {
     case Verb::set:
       return set_password(identity, command, *path);
@@ -38,6 +46,21 @@ ExitCode run_on_database(const Identity& identity, Command& command) {
       return list_accounts(identity, command, *path);
     case Verb::init:
       return initialise(identity, command, *path);
+    case Verb::disable:
+    case Verb::enable:
+      return switch_account(identity, command, *path);
+    case Verb::check:
+      return check_password(identity, command, *path);
+    case Verb::import_file:
+      return import_accounts(identity, command, *path);
+    case Verb::export_file:
+      return export_accounts(identity, command, *path);
+    case Verb::backup:
+      return back_up(identity, command, *path);
+    case Verb::restore:
+      return restore_database(identity, command, *path);
+    case Verb::compact:
+      return compact_database(identity, command, *path);
     case Verb::help:
     case Verb::version:
       break;

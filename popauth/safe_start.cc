@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 
 #include "popauth/exit_code.h"
 
@@ -67,6 +68,7 @@ extern "C" void on_alarm(int) {
 }
 
 constexpr unsigned kSeconds = 10;
+constexpr time_t kGuessSeconds = 1;
 constexpr std::array kKeyboard{SIGINT, SIGQUIT, SIGHUP, SIGTERM};
 
 struct Need {
@@ -112,6 +114,13 @@ base::Status require_limits() {
                                                limit.rlim_cur, need.least)};
   }
   return {};
+}
+
+void wait_before_guess() {
+  timespec until{};
+  ::clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += kGuessSeconds;
+  while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) continue;
 }
 
 TimeBound::TimeBound() {

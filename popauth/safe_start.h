@@ -18,6 +18,9 @@ void make_start_safe();
 /// Errors  limit: a limit is too low to finish a write; nothing has been written yet.
 [[nodiscard]] base::Status require_limits();
 
+/// One second, through all signals: an attacker at somebody's terminal gets no more than a guess a second.
+void wait_before_guess();
+
 /// While it lives, the process ends with ExitCode::timed_out after 10 s, so that nobody can keep the database locked
 /// with us. Keyboard signals are ignored: the time is short, and a commit should be reported.
 class TimeBound {

@@ -4,9 +4,6 @@
 #include <pwd.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <ctime>
-
 #include "common/authdb/password.h"
 #include "common/authdb/user_name.h"
 #include "popauth/audit.h"
@@ -28,17 +25,6 @@ namespace {
 
 // As the original: the new "password" that takes the APOP secret away.
 constexpr std::string_view kNoApop = "*";
-// An attacker at somebody's terminal gets one guess a second out of each process.
-constexpr time_t kGuessSeconds = 1;
-
-/// Sleeps through signals.
-void wait_seconds(time_t seconds) {
-  timespec until{};
-  ::clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += seconds;
-  while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) continue;
-}
-
 class PasswordChange {
  public:
   PasswordChange(const Identity& identity, Command& command, const std::string& path)
@@ -56,7 +42,7 @@ class PasswordChange {
     if (!look->account && !administrator_) return report(look->account.error(), "failed");
     existed_ = look->account && *look->account;
     warn_about_user();
-    say(fmt::format("{} only APOP password for {}.", existed_ ? "Changing" : "Adding", user_));
+    say(fmt::format("{} only {} password for {}.", existed_ ? "Changing" : "Adding", kind(), user_));
     if (auto ok = prove_old(*look); !ok) return report(ok.error(), "refused");
     auto password = new_password();
     if (!password) return report(password.error(), "unchanged");
@@ -64,6 +50,13 @@ class PasswordChange {
   }
 
  private:
+  bool is_scram() const { return command_.mode == Mode::scram; }
+  std::string_view kind() const { return is_scram() ? "SCRAM" : "APOP"; }
+  /// The original's words: scramauth asks for a pass phrase.
+  std::string prompt(std::string_view which) const {
+    return fmt::format("{}{}:", which, is_scram() ? "pass phrase" : "password");
+  }
+
   base::Status check_right() const {
     const bool own = command_.user.empty() || command_.user == identity_.name();
     if (user_.empty()) return Error{ErrorKind::denied, fmt::format("uid {} has no login name", identity_.real_uid())};
@@ -91,10 +84,11 @@ class PasswordChange {
     if (administrator_ || !existed_) return {};
     auto terminal = Terminal::open();
     if (!terminal) return terminal.error();
-    auto typed = terminal->ask("Old password:");
+    auto typed = terminal->ask(prompt("Old "));
     if (!typed) return typed.error();
     const auto& account = **look.account;
-    wait_seconds(kGuessSeconds);
+    if (auto ok = charge_guess(identity_, path_); !ok) return ok;
+    wait_before_guess();
     if (!authdb::matches_password(look.meta, user_, &account, *typed)) return Error{ErrorKind::denied, "Sorry, password entered incorrectly"};
     old_ = std::move(*typed);
     proven_ = account;
@@ -116,14 +110,14 @@ class PasswordChange {
   Result<Secret> typed_twice() const {
     auto terminal = Terminal::open();
     if (!terminal) return terminal.error();
-    auto first = terminal->ask("New password:");
+    auto first = terminal->ask(prompt("New "));
     if (!first || is_unchanged(*first) || first->view() == kNoApop) return first;
     if (const auto advice = advice_on(first->view()); !identity_.is_administrator() && !advice.empty()) {
       say(advice);
-      first = terminal->ask("New password:");
+      first = terminal->ask(prompt("New "));
       if (!first || is_unchanged(*first)) return first;
     }
-    auto second = terminal->ask("Retype new password:");
+    auto second = terminal->ask(prompt("Retype new "));
     if (!second) return second;
     if (!base::equal_constant_time(first->view(), second->view())) {
       return Error{ErrorKind::denied, "Mismatch -- password unchanged."};
@@ -132,23 +126,25 @@ class PasswordChange {
   }
 
   ExitCode write(const Look& look, const Secret& password) {
-    NewSecret secret{.scram = {}, .sealed_apop = {}, .sealed_with = look.meta};
+    NewSecret secret{.scram = {}, .sealed_apop = {}, .keep_apop = command_.only && is_scram(), .sealed_with = look.meta};
     if (password.view() != kNoApop) {
-      secret.scram = authdb::make_scram(password, look.meta.iterations);
+      secret.scram = authdb::make_scram(password, command_.iterations != 0 ? command_.iterations : look.meta.iterations);
+    }
+    if (password.view() != kNoApop && !is_scram()) {
       auto sealed = authdb::seal_apop(look.meta, user_, password);
       if (!sealed) return report(sealed.error(), "failed");
       secret.sealed_apop = std::move(*sealed);
     }
     if (auto ok = store(identity_, path_, user_, secret, proven_); !ok) return report(ok.error(), "failed");
-    audit(identity_, {.text = fmt::format("{} {} only APOP password for {}", identity_.who(),
-                                          existed_ ? "changed" : "added", user_),
+    audit(identity_, {.text = fmt::format("{} {} only {} password for {}", identity_.who(),
+                                          existed_ ? "changed" : "added", kind(), user_),
                       .verb = "set",
                       .target = user_});
     return ExitCode::ok;
   }
 
   ExitCode report(const Error& error, std::string_view result) const {
-    audit(identity_, {.text = fmt::format("{} did not set the APOP password", identity_.who()),
+    audit(identity_, {.text = fmt::format("{} did not set the {} password", identity_.who(), kind()),
                       .verb = "set",
                       .target = user_,
                       .result = result});

@@ -11,6 +11,7 @@
 #include <cstdio>
 
 #include "common/authdb/database.h"
+#include "common/authdb/file_rules.h"
 #include "common/authdb/user_name.h"
 #include "common/base/text.h"
 #include "common/config/reader.h"
@@ -56,21 +57,10 @@ std::string line_of(std::string_view name, const Result<authdb::Account>& accoun
 }
 
 ExitCode list_all(const Identity& identity, const std::string& path) {
-  auto owner = identity.owner();
-  if (!owner) return fail(owner.error());
+  const auto records = all_accounts(identity, path);
+  if (!records) return fail(records.error());
   std::string text;
-  {
-    const TimeBound bound;
-    auto rights = DatabaseRights::take(identity);
-    if (!rights) return fail(rights.error());
-    auto database = authdb::Database::open(path, *owner, authdb::Access::read_only);
-    if (!database) return fail(database.error());
-    auto ok = database->list([&](std::string_view name, const Result<authdb::Account>& account) {
-      text += line_of(name, account) + "\n";
-      return true;
-    });
-    if (!ok) return fail(ok.error());
-  }
+  for (const auto& [name, account] : *records) text += line_of(name, account) + "\n";
   std::fputs(text.c_str(), stdout);
   return ExitCode::ok;
 }
@@ -98,6 +88,9 @@ ExitCode initialise(const Identity& identity, const Command& command, const std:
     std::fputs(fmt::format("POP authentication DB not initialized (exists): {}\n", path).c_str(), stdout);
     return ExitCode::ok;
   }
+  if (place == Place::taken && authdb::is_gdbm_file(path)) {
+    say(fmt::format("Warning: {} holds the secrets of Qpopper 4; move it away and import it afterwards", path));
+  }
   if (place == Place::taken && !confirmed()) return ExitCode::failed;
   if (auto ok = require_limits(); !ok) return fail(ok.error(), ExitCode::unsafe);
   auto owner = identity.owner();
@@ -108,7 +101,9 @@ ExitCode initialise(const Identity& identity, const Command& command, const std:
                           .verb = "init",
                           .target = path,
                           .result = "failed"};
-  if (auto ok = authdb::initialise({.path = path, .owner = *owner, .group = group}); !ok) {
+  const TimeBound bound;
+  const auto iterations = command.iterations != 0 ? command.iterations : authdb::kDefaultIterations;
+  if (auto ok = authdb::initialise({.path = path, .owner = *owner, .group = group, .iterations = iterations}); !ok) {
     audit(identity, failed);
     return fail(ok.error());
   }

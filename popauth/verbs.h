@@ -18,5 +18,15 @@ namespace qpop::popauth {
 [[nodiscard]] ExitCode set_password(const Identity& identity, Command& command, const std::string& path);
 [[nodiscard]] ExitCode remove_account(const Identity& identity, const Command& command, const std::string& path);
 [[nodiscard]] ExitCode list_accounts(const Identity& identity, const Command& command, const std::string& path);
+/// -disable and -enable.
+[[nodiscard]] ExitCode switch_account(const Identity& identity, const Command& command, const std::string& path);
+[[nodiscard]] ExitCode check_password(const Identity& identity, Command& command, const std::string& path);
+
+// In file_verbs.cc: files the caller names are opened with the caller's rights.
+[[nodiscard]] ExitCode export_accounts(const Identity& identity, const Command& command, const std::string& path);
+[[nodiscard]] ExitCode back_up(const Identity& identity, const Command& command, const std::string& path);
+[[nodiscard]] ExitCode restore_database(const Identity& identity, const Command& command, const std::string& path);
+[[nodiscard]] ExitCode compact_database(const Identity& identity, const Command& command, const std::string& path);
+[[nodiscard]] ExitCode import_accounts(const Identity& identity, const Command& command, const std::string& path);
 
 }  // namespace qpop::popauth

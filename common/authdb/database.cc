@@ -55,9 +55,23 @@ Result<std::optional<Account>> decode(std::string_view name, const std::optional
   return std::optional<Account>{std::move(*account)};
 }
 
+Status edit_in(db::Writer& writer, std::string_view name, const Database::Edit& edit) {
+  if (!is_acceptable_user_name(name)) return Error{ErrorKind::denied, "not an acceptable user name"};
+  auto value = writer.get(name);
+  if (!value) return value.error();
+  auto account = edit(decode(name, *value));
+  if (!account) return account.error();
+  return writer.put(name, encode_account(name, *account));
+}
+
 }  // namespace
 
 Result<Database> Database::open(const std::string& path, uid_t owner, Access access) {
+  if (is_gdbm_file(path)) {
+    return Error{ErrorKind::unsupported, fmt::format("{} {} is a gdbm file of Qpopper 4; mv {} {}.old; popauth -init; "
+                                                     "popauth -import {}.old",
+                                                     kWhat, path, path, path, path)};
+  }
   if (auto ok = check_files(path, owner); !ok) return ok.error();
   if (is_empty_file(path)) {
     return Error{ErrorKind::malformed, fmt::format("{} {} is empty; initialise it: popauth -init", kWhat, path)};
@@ -87,14 +101,7 @@ Result<std::optional<Account>> Database::find(std::string_view name) {
 }
 
 Status Database::update(std::string_view name, const Edit& edit) {
-  if (!is_acceptable_user_name(name)) return Error{ErrorKind::denied, "not an acceptable user name"};
-  auto ok = environment_.write([&](db::Writer& writer) -> Status {
-    auto value = writer.get(name);
-    if (!value) return value.error();
-    auto account = edit(decode(name, *value));
-    if (!account) return account.error();
-    return writer.put(name, encode_account(name, *account));
-  });
+  auto ok = environment_.write([&](db::Writer& writer) { return edit_in(writer, name, edit); });
   if (!ok) return ok.error().at(kWhat, path_);
   return {};
 }
@@ -141,10 +148,75 @@ Result<std::uint64_t> Database::count() {
     auto all = reader.count();
     if (!all) return all.error();
     records = *all;
+    for (const auto key : {kMetaKey, kGuessesKey}) {
+      auto value = reader.get(key);
+      if (!value) return value.error();
+      if (*value && records > 0) --records;
+    }
     return {};
   });
   if (!ok) return ok.error().at(kWhat, path_);
-  return records > 0 ? records - 1 : 0;  // the meta record
+  return records;
+}
+
+Status Database::update_all(const Batch& edits, const std::string& dummy_crypt) {
+  auto ok = environment_.write([&](db::Writer& writer) -> Status {
+    if (!dummy_crypt.empty()) {
+      Meta meta = meta_;
+      meta.dummy_crypt = dummy_crypt;
+      if (auto done = writer.put(kMetaKey, encode_meta(meta)); !done) return done;
+    }
+    return edits([&](std::string_view name, const Edit& edit) { return edit_in(writer, name, edit); });
+  });
+  if (!ok) return ok.error().at(kWhat, path_);
+  return {};
+}
+
+Result<std::int64_t> Database::charge_guess(uid_t uid, std::int64_t now) {
+  std::int64_t wait = 0;
+  auto ok = environment_.write([&](db::Writer& writer) -> Status {
+    auto value = writer.get(kGuessesKey);
+    if (!value) return value.error();
+    auto guesses = *value ? decode_guesses(**value) : Guesses{};
+    wait = count_guess(guesses, uid, now);
+    return writer.put(kGuessesKey, encode_guesses(guesses));
+  });
+  if (!ok) return ok.error().at(kWhat, path_);
+  return wait;
+}
+
+Status Database::forgive_guess(uid_t uid) {
+  auto ok = environment_.write([&](db::Writer& writer) -> Status {
+    auto value = writer.get(kGuessesKey);
+    if (!value) return value.error();
+    auto guesses = *value ? decode_guesses(**value) : Guesses{};
+    return forgive_guesses(guesses, uid) ? writer.put(kGuessesKey, encode_guesses(guesses)) : Status{};
+  });
+  if (!ok) return ok.error().at(kWhat, path_);
+  return {};
+}
+
+Result<RawRecords> Database::raw_records() {
+  RawRecords records;
+  auto ok = environment_.read([&](const db::Reader& reader) {
+    return reader.walk([&](std::string_view key, std::string_view value) {
+      records.emplace_back(key, value);
+      return true;
+    });
+  });
+  if (!ok) return ok.error().at(kWhat, path_);
+  return records;
+}
+
+Status write_database(const std::string& path, const RawRecords& records) {
+  auto environment = db::Environment::create(path);
+  if (!environment) return environment.error();
+  return environment->write([&](db::Writer& writer) -> Status {
+    for (const auto& [key, value] : records) {
+      if (auto ok = writer.append(key, value); !ok) return ok;
+    }
+    return {};
+  });
 }
 
 }  // namespace qpop::authdb

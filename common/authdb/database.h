@@ -10,13 +10,24 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "common/authdb/account.h"
+#include "common/authdb/guesses.h"
+#include "common/authdb/workshop.h"
 #include "common/db/environment.h"
 
 namespace qpop::authdb {
 
 inline constexpr const char* kDefaultPath = "/etc/pop.auth";
+
+/// Keys in order, and values.
+using RawRecords = std::vector<std::pair<std::string, std::string>>;
+
+/// A new file with these records; its lock file is made as well.
+/// Errors  io with EEXIST: one of them exists; no_space, io.
+[[nodiscard]] base::Status write_database(const std::string& path, const RawRecords& records);
 
 enum class Access : std::uint8_t { read_only, read_write };
 
@@ -57,7 +68,21 @@ class Database {
       const std::function<bool(std::string_view name, const base::Result<Account>&)>& visit);
   [[nodiscard]] base::Result<std::uint64_t> count();
 
+  /// One transaction for many accounts, all or none of them. `edits` may be called again from its start.
+  /// Errors  as update().
+  using Batch = std::function<base::Status(const std::function<base::Status(std::string_view name, const Edit& edit)>&)>;
+  [[nodiscard]] base::Status update_all(const Batch& edits, const std::string& dummy_crypt);
+
+  /// Counts a try of an old password by `uid`; the seconds to wait when there were too many (guesses.h).
+  [[nodiscard]] base::Result<std::int64_t> charge_guess(uid_t uid, std::int64_t now);
+  /// Forgets the tries of `uid` after a right password.
+  [[nodiscard]] base::Status forgive_guess(uid_t uid);
+
+  /// All records at one moment as octets, meta record and guesses included, while others go on reading and writing.
+  [[nodiscard]] base::Result<RawRecords> raw_records();
+
  private:
+  friend base::Result<struct Compaction> compact(const Place& place);
   Database(db::Environment environment, Meta meta, std::string path)
       : environment_(std::move(environment)), meta_(meta), path_(std::move(path)) {}
 
@@ -83,5 +108,25 @@ struct NewDatabase {
 /// not fit: APOP fails with a clear text until initialised again, everything else works. Errors  unsafe: others can
 /// write to the folder; denied, no_space, io.
 [[nodiscard]] base::Status initialise(const NewDatabase& wanted);
+
+/// Sizes of the file in octets.
+struct Compaction {
+  std::uint64_t before = 0, after = 0;
+};
+
+/// Rewrites the database without its free pages, in which old values stay. Other writers wait meanwhile; readers go on
+/// with the old file until they look at its name. Needs the right to create files in the folder.
+/// Errors  as initialise() and Database::open().
+[[nodiscard]] base::Result<Compaction> compact(const Place& place);
+
+struct Restored {
+  std::uint64_t accounts = 0;
+  bool key_fits = false;  ///< the key file beside the database opens the APOP secrets of the backup
+};
+
+/// Puts the backup that `from` reads in the place of the database, or in an empty place, after its structure and every
+/// record of it were found in order; nothing is changed otherwise.
+/// Errors  malformed: the backup is damaged or none; as initialise().
+[[nodiscard]] base::Result<Restored> restore(const Place& place, int from);
 
 }  // namespace qpop::authdb

@@ -2,12 +2,17 @@
 // Owner, mode and type of the files of the database.
 #include "common/authdb/file_rules.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
+
+#include "common/base/unique_fd.h"
 
 namespace qpop::authdb {
 
@@ -27,6 +32,22 @@ Result<uid_t> expected_owner() {
   return Error{ErrorKind::not_found,
                fmt::format("the system has no user \"{}\"; create it: useradd --system --shell /usr/sbin/nologin {}",
                            kOwnerName, kOwnerName)};
+}
+
+bool is_gdbm(std::string_view head) {
+  // 32 and 64 bit offsets, the number that both had first, and those with synchronisation counters since 1.21.
+  constexpr std::array<std::uint32_t, 5> kMagics{0x13579ace, 0x13579acd, 0x13579acf, 0x13579ad0, 0x13579ad1};
+  std::uint32_t word = 0;
+  if (head.size() < sizeof word) return false;
+  std::memcpy(&word, head.data(), sizeof word);
+  return std::ranges::find(kMagics, word) != kMagics.end();
+}
+
+bool is_gdbm_file(const std::string& path) {
+  const base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  std::array<char, 4> head{};
+  return fd.valid() && ::read(fd.get(), head.data(), head.size()) == static_cast<ssize_t>(head.size()) &&
+         is_gdbm({head.data(), head.size()});
 }
 
 Status check_file_status(const struct stat& status, const std::string& path, const FileRule& rule) {

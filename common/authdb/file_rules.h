@@ -19,6 +19,11 @@ inline constexpr const char* kOwnerName = "pop";
 /// Errors  not_found: no such account; io.
 [[nodiscard]] base::Result<uid_t> expected_owner();
 
+/// True when the first octets are those of a gdbm file of this byte order: the database of Qpopper 4.
+[[nodiscard]] bool is_gdbm(std::string_view head);
+/// The same by name; false for what cannot be opened.
+[[nodiscard]] bool is_gdbm_file(const std::string& path);
+
 struct FileRule {
   std::string_view what;  ///< for messages: "POP authentication DB"
   uid_t owner = 0;

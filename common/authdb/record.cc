@@ -5,7 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
+
+#include "common/authdb/octets.h"
 
 namespace qpop::authdb {
 
@@ -17,56 +18,8 @@ using base::Result;
 
 constexpr std::uint8_t kFlagDisabled = 1;
 constexpr std::uint8_t kFlagNoScram = 2;  // since version 2
-constexpr std::size_t kChecksumOctets = 8;
 constexpr std::size_t kAccountHead = 104;
 constexpr std::size_t kMetaHead = 80;
-
-class Encoder {
- public:
-  template <class T>
-  void number(T value) {
-    for (std::size_t i = 0; i < sizeof value; ++i)
-      out_ += static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i));
-  }
-  void octets(std::string_view bytes) { out_ += bytes; }
-  /// Appends the checksum, which covers the key as well: a value found under another name is damage.
-  std::string finish(std::string_view key) && {
-    number(digest::xxh3_64(out_, digest::xxh3_64(key)));
-    return std::move(out_);
-  }
-
- private:
-  std::string out_;
-};
-
-/// Reads fields one after another; the caller has checked the total length, reading past the end gives zeros all the
-/// same.
-class Decoder {
- public:
-  explicit Decoder(std::string_view bytes) : rest_(bytes) {}
-  template <class T>
-  T number() {
-    std::uint64_t value = 0;
-    const auto field = take(sizeof(T));
-    for (std::size_t i = 0; i < field.size(); ++i)
-      value |= std::uint64_t{static_cast<unsigned char>(field[i])} << (8 * i);
-    return static_cast<T>(value);
-  }
-  template <std::size_t N>
-  void octets(std::array<std::byte, N>& out) {
-    const auto field = take(N);
-    std::memcpy(out.data(), field.data(), field.size());
-  }
-  std::string_view rest() const { return rest_; }
-  std::string_view take(std::size_t size) {
-    const auto field = rest_.substr(0, size);
-    rest_.remove_prefix(field.size());
-    return field;
-  }
-
- private:
-  std::string_view rest_;
-};
 
 Error damaged(std::string_view what) {
   return Error{ErrorKind::malformed, fmt::format("the record is damaged: {}", what)};
@@ -83,8 +36,7 @@ Result<std::string_view> open_envelope(std::string_view key, std::string_view va
   }
   if (value.size() < least) return damaged("too short");
   const auto body = value.substr(0, value.size() - kChecksumOctets);
-  Decoder checksum{value.substr(body.size())};
-  if (checksum.number<std::uint64_t>() != digest::xxh3_64(body, digest::xxh3_64(key))) return damaged("checksum");
+  if (!has_right_checksum(key, value)) return damaged("checksum");
   return body;
 }
 

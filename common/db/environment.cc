@@ -27,6 +27,7 @@ namespace {
 
 constexpr std::size_t kFirstMapOctets = 1U << 20U;
 constexpr int kLooks = 4;
+constexpr std::uint64_t kNone = ~0ULL;
 constexpr unsigned kReaders = 126;  // LMDB's default; each role and each running popauth takes one for an instant
 
 /// LMDB's codes in words for the administrator; positive codes are errno values.
@@ -131,7 +132,9 @@ struct Environment::State {
   pid_t owner = ::getpid();
   bool in_transaction = false;
   FileIdentity identity;
+  std::string name;  // its path
   off_t largest_seen = 0;
+  std::uint64_t proven = kNone;  // transaction whose pages were all found in order
 
   State() = default;
   State(const State&) = delete;
@@ -166,6 +169,23 @@ struct Environment::State {
     }
     return Error{ErrorKind::busy,
                  "was replaced while another process still has the old file open; restart that process and try again"};
+  }
+
+  /// Pages of a snapshot: those on the way to `key`, or all of them.
+  Status prove(const MetaPage& meta, const std::string_view* key) {
+    if (meta.transaction == proven) return {};
+    if (key != nullptr) return check_path(data_fd, meta, *key);
+    if (auto ok = check_pages(data_fd, meta); !ok) return ok;
+    proven = meta.transaction;
+    return {};
+  }
+
+  /// With the write lock in hand: who replaces a file holds the lock of the old one and of the new one meanwhile.
+  Status still_named() const {
+    struct stat status {};
+    const bool there = ::lstat(name.c_str(), &status) == 0;
+    if (there && FileIdentity{status.st_dev, status.st_ino} == identity) return {};
+    return Error{ErrorKind::changed, "the file was replaced meanwhile; try again"};
   }
 
   /// A read transaction and its meta page. A writer may commit twice between the two looks, or be seen in the middle of
@@ -205,8 +225,9 @@ Result<Environment> Environment::open(const std::string& path, bool read_only) {
   if (!opened || *opened != *identity)
     return Error{ErrorKind::changed, "replaced while it was being opened; try again"};
   state->identity = *identity;
+  state->name = path;
   Environment environment{std::move(state)};
-  if (auto ok = environment.prove_structure(); !ok) return ok.error();
+  if (auto ok = environment.open_table(); !ok) return ok.error();
   return environment;
 }
 
@@ -229,11 +250,10 @@ Status Environment::usable() const {
   return {};
 }
 
-Status Environment::prove_structure() {
+Status Environment::open_table() {
   Transaction transaction;
-  auto meta = state_->begin_snapshot(transaction);
-  if (!meta) return meta.error();
-  if (auto ok = check_pages(state_->data_fd, *meta); !ok) return ok;
+  if (auto meta = state_->begin_snapshot(transaction); !meta) return meta.error();
+  // Looks at no page: the head of the one table stands in the meta page.
   if (const int code = mdb_dbi_open(transaction.get(), nullptr, 0, &state_->table); code != 0)
     return db_error(code, "open");
   return {};
@@ -256,8 +276,10 @@ Status Environment::read(const std::function<Status(const Reader&)>& body) {
   if (auto ok = usable(); !ok) return ok;
   const Flag busy{state_->in_transaction};
   Transaction transaction;
-  if (auto meta = state_->begin_snapshot(transaction); !meta) return meta.error();
-  return body(Reader{transaction.get(), state_->table});
+  auto meta = state_->begin_snapshot(transaction);
+  if (!meta) return meta.error();
+  return body(Reader{transaction.get(), state_->table,
+                     [&](const std::string_view* key) { return state_->prove(*meta, key); }});
 }
 
 Status Environment::write(const std::function<Status(Writer&)>& body) {
@@ -268,12 +290,18 @@ Status Environment::write(const std::function<Status(Writer&)>& body) {
     if (const int code = transaction.begin(state_->env, 0); code != 0) return db_error(code, "write");
     auto meta = state_->meta_of(mdb_txn_id(transaction.get()) - 1);
     if (!meta) return meta.error();
-    Writer writer{transaction.get(), state_->table};
+    if (auto ok = state_->still_named(); !ok) return ok;
+    if (auto ok = state_->prove(*meta, nullptr); !ok) return ok;
+    Writer writer{transaction.get(), state_->table, {}};
     auto done = body(writer);
     int code = writer.map_full_ ? MDB_MAP_FULL : 0;
     if (code == 0 && !done) return done;
     if (code == 0) code = transaction.commit();
-    if (code == 0) return {};
+    if (code == 0) {
+      // What was made of proven pages is in order; without a change the number stays the old one.
+      if (writer.changed_) state_->proven = meta->transaction + 1;
+      return {};
+    }
     if (code != MDB_MAP_FULL || meta->map_octets >= kMaxMapOctets) return db_error(code, "write");
     transaction.abort();
     MDB_envinfo info{};
@@ -284,7 +312,19 @@ Status Environment::write(const std::function<Status(Writer&)>& body) {
   }
 }
 
+Status Environment::locked(const std::function<Status()>& body) {
+  if (auto ok = usable(); !ok) return ok;
+  const Flag busy{state_->in_transaction};
+  Transaction transaction;
+  if (const int code = transaction.begin(state_->env, 0); code != 0) return db_error(code, "write");
+  if (auto ok = state_->still_named(); !ok) return ok;
+  return body();
+}
+
 Result<std::optional<std::string_view>> Reader::get(std::string_view key) const {
+  if (check_) {
+    if (auto ok = check_(&key); !ok) return ok.error();
+  }
   MDB_val name = to_val(key);
   MDB_val value{};
   const int code = mdb_get(txn_of(transaction_), table_, &name, &value);
@@ -294,6 +334,9 @@ Result<std::optional<std::string_view>> Reader::get(std::string_view key) const 
 }
 
 Status Reader::walk(const std::function<bool(std::string_view, std::string_view)>& visit) const {
+  if (check_) {
+    if (auto ok = check_(nullptr); !ok) return ok;
+  }
   MDB_cursor* raw = nullptr;
   if (const int code = mdb_cursor_open(txn_of(transaction_), table_, &raw); code != 0) return db_error(code, "read");
   const std::unique_ptr<MDB_cursor, CursorClose> cursor{raw};
@@ -315,11 +358,20 @@ Result<std::uint64_t> Reader::count() const {
 }
 
 Status Writer::put(std::string_view key, std::string_view value) {
+  return store(key, value, 0);
+}
+
+Status Writer::append(std::string_view key, std::string_view value) {
+  return store(key, value, MDB_APPEND);
+}
+
+Status Writer::store(std::string_view key, std::string_view value, unsigned flags) {
   MDB_val name = to_val(key);
   MDB_val data = to_val(value);
-  const int code = mdb_put(txn_of(transaction_), table_, &name, &data, 0);
+  const int code = mdb_put(txn_of(transaction_), table_, &name, &data, flags);
   if (code == MDB_MAP_FULL) map_full_ = true;
   if (code != 0) return db_error(code, "write");
+  changed_ = true;
   return {};
 }
 
@@ -329,6 +381,7 @@ Result<bool> Writer::remove(std::string_view key) {
   if (code == MDB_MAP_FULL) map_full_ = true;
   if (code == MDB_NOTFOUND) return false;
   if (code != 0) return db_error(code, "write");
+  changed_ = true;
   return true;
 }
 

@@ -114,6 +114,23 @@ class PageWalk {
     return tree(meta_.free_tree, true);
   }
 
+  /// Only the pages between the root of the main tree and `key`.
+  Status search(std::string_view key) {
+    std::uint64_t number = meta_.main_tree.root;
+    if (number == kNoPage) return {};
+    for (unsigned level = 1;; ++level) {
+      const bool leaf = level == meta_.main_tree.depth;
+      auto bytes = load(number, leaf);
+      if (!bytes) return bytes.error();
+      auto nodes = read_nodes(*bytes, number, leaf);
+      if (!nodes) return nodes.error();
+      if (leaf) return found(*nodes, key, number);
+      // The last child whose keys are not all behind `key`; the first one stands for everything below the second.
+      const auto behind = std::find_if(nodes->begin() + 1, nodes->end(), [&](const Node& node) { return key < node.key; });
+      number = std::prev(behind)->child;
+    }
+  }
+
  private:
   struct Node {
     std::uint16_t offset = 0;
@@ -149,16 +166,28 @@ class PageWalk {
     return {};
   }
 
-  /// All leaves of a tree lie at the same level, `depth`.
-  Status page(std::uint64_t number, unsigned level, unsigned depth) {
-    if (auto ok = use(number); !ok) return ok;
+  /// One page of a tree, its head checked.
+  Result<std::string> load(std::uint64_t number, bool leaf) {
+    if (auto ok = use(number); !ok) return ok.error();
     std::string bytes(meta_.page_octets, '\0');
     if (auto ok = read_at(fd_, number * meta_.page_octets, bytes); !ok)
       return ok.error().at(fmt::format("page {}", number));
-    const bool leaf = level == depth;
     if (get<std::uint64_t>(bytes, 0) != number) return at_page(number, "carries another number");
     if (get<std::uint16_t>(bytes, 10) != (leaf ? kLeaf : kBranch)) return at_page(number, "page type");
-    auto nodes = read_nodes(bytes, number, leaf);
+    return bytes;
+  }
+
+  Status found(const std::vector<Node>& leaf, std::string_view key, std::uint64_t number) {
+    const auto node = std::ranges::find(leaf, key, &Node::key);
+    return node == leaf.end() ? Status{} : leaf_node(*node, number);
+  }
+
+  /// All leaves of a tree lie at the same level, `depth`.
+  Status page(std::uint64_t number, unsigned level, unsigned depth) {
+    const bool leaf = level == depth;
+    auto bytes = load(number, leaf);
+    if (!bytes) return bytes.error();
+    auto nodes = read_nodes(*bytes, number, leaf);
     if (!nodes) return nodes.error();
     ++(leaf ? seen_.leaf_pages : seen_.branch_pages);
     for (const auto& node : *nodes) {
@@ -295,6 +324,10 @@ Result<MetaPages> read_meta_pages(int fd) {
 
 Status check_pages(int fd, const MetaPage& meta) {
   return PageWalk{fd, meta}.run();
+}
+
+Status check_path(int fd, const MetaPage& meta, std::string_view key) {
+  return PageWalk{fd, meta}.search(key);
 }
 
 bool is_network_file_system(std::uint32_t type) {

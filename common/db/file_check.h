@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "common/base/result.h"
 
@@ -38,6 +39,10 @@ using MetaPages = std::array<MetaPage, 2>;
 /// Walks the trees of one meta page. The caller keeps a read transaction of that number open meanwhile, or the file is
 /// not in use. Errors  malformed with the page number; io.
 [[nodiscard]] base::Status check_pages(int fd, const MetaPage& meta);
+
+/// Checks no more than what a search for `key` follows: one page for each level, and the overflow pages of its value.
+/// Same conditions and errors as check_pages(). Costs the depth of the tree, whatever the size of the file.
+[[nodiscard]] base::Status check_path(int fd, const MetaPage& meta, std::string_view key);
 
 /// True for the types (statfs f_type) on which memory maps or locks do not work between hosts: NFS, SMB, FUSE and their
 /// like.

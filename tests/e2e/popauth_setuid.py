@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The set-uid cases of popauth, in a mount namespace with a copy of /etc; started by popauth_test.py."""
+import importlib
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from popauth_support import BIN, ROOT, Base, become, caller
 SET_UID_OWNER = 54321  # no such user: the number alone counts
 
 
-class SetUid(Base):
+class SetUidBase(Base):
     """Set-uid to a throw-away uid, /etc/pop.auth in a private copy of /etc. Runs inside the namespace only."""
 
     folder = os.environ.get("QPOP_INSIDE", "")
@@ -59,6 +60,8 @@ class SetUid(Base):
         session.answer("Retype new password:", password)
         return session.end()
 
+
+class SetUid(SetUidBase):
     def test_owner_of_the_files(self):
         for name, owner, mode in (("", SET_UID_OWNER, 0o600), ("-lock", SET_UID_OWNER, 0o600), (".key", 0, 0o400)):
             status = os.lstat("/etc/pop.auth" + name)
@@ -146,7 +149,8 @@ class SetUid(Base):
         self.assertTrue(lines[0].startswith("<37>"), "auth.notice")
 
     def test_root_with_the_bare_binary_does_the_same(self):
-        path = os.path.join(self.folder, "bare")
+        os.mkdir(os.path.join(self.folder, "bare"))
+        path = os.path.join(self.folder, "bare", "popauth")
         shutil.copy(BIN, path)
 
         def bare(*args, stdin=b""):
@@ -172,7 +176,8 @@ class SetUid(Base):
             set_passwd(before)
 
     def test_set_uid_to_root_is_refused(self):
-        path = os.path.join(self.folder, "rooted")
+        os.mkdir(os.path.join(self.folder, "rooted"))
+        path = os.path.join(self.folder, "rooted", "popauth")
         shutil.copy(BIN, path)
         os.chown(path, 0, 0)
         os.chmod(path, 0o4711)
@@ -210,12 +215,13 @@ def inside(folder):
         os.environ["QPOP_INSIDE_LOG"] = "1"
     except (OSError, subprocess.CalledProcessError) as error:
         print("no private /dev:", error, file=sys.stderr)
-    suite = unittest.defaultTestLoader.loadTestsFromTestCase(SetUid)
+    module, cases = os.environ["QPOP_INSIDE_CASES"].split(":")
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(getattr(importlib.import_module(module), cases))
     return 0 if unittest.TextTestRunner(verbosity=1).run(suite).wasSuccessful() else 1
 
 
-def set_uid_cases():
-    """None: skipped, and said so."""
+def set_uid_cases(cases="popauth_setuid:SetUid"):
+    """Runs a class of cases in the namespace. None: skipped, and said so."""
     folder = tempfile.mkdtemp(prefix="qpop")
     try:
         why = None if ROOT else "needs root"
@@ -232,7 +238,7 @@ def set_uid_cases():
         os.chown(path, SET_UID_OWNER, 0)
         os.chmod(path, 0o4711)
         return subprocess.run(["unshare", "-m", sys.executable, os.path.abspath(__file__), folder],
-                              env={**os.environ, "QPOP_INSIDE": folder}, check=False).returncode == 0
+                              env={**os.environ, "QPOP_INSIDE": folder, "QPOP_INSIDE_CASES": cases}, check=False).returncode == 0
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -4,8 +4,11 @@
 import os
 import pwd
 import select
+import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import termios
 import time
 import unittest
@@ -108,3 +111,57 @@ class Base(unittest.TestCase):
         text = getattr(result, stream).decode()
         self.assertEqual(result.returncode, code, (result.stdout, result.stderr))
         self.assertIn(words, text)
+
+
+class Own(Base):
+    """Not set-uid: the database belongs to the caller."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="qpop")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.bin = os.path.join(self.folder, "popauth")
+        shutil.copy(BIN, self.bin)
+        os.chmod(self.bin, 0o755)
+        self.uid, self.name = caller().pw_uid, caller().pw_name
+        os.chmod(self.folder, 0o755)
+        os.chown(self.folder, self.uid, -1)
+        self.path = os.path.join(self.folder, "pop.auth")
+
+    def database(self):
+        return ["-db", self.path]
+
+    def init(self, *args):
+        self.check(self.popauth("-init", *args), 0)
+
+    def set(self, name, password=b"tanstaaf\n"):
+        self.check(self.popauth("-user", name, "-stdin", stdin=password), 0)
+
+    def right(self, name, password):
+        """Whether the database takes this password."""
+        result = self.popauth("-check", name, "-stdin", stdin=password.encode() + b"\n")
+        self.assertIn(result.returncode, (0, 1), result.stderr)
+        return result.returncode == 0
+
+    def entries(self):
+        result = self.popauth("-list", "ALL")
+        self.check(result, 0)
+        return result.stdout.decode().splitlines()
+
+    def file(self, name, content=None):
+        """A file in the folder that belongs to the caller; its path."""
+        path = os.path.join(self.folder, name)
+        if content is not None:
+            with open(path, "wb") as file:
+                file.write(content)
+            os.chmod(path, 0o600)
+            os.chown(path, self.uid, -1)
+        return path
+
+
+def run_cases(*cases):
+    """Exit code of a script: 77 when there is nothing to test."""
+    if not os.access(BIN, os.X_OK):
+        print(f"SKIPPED: no popauth at {BIN}; set QPOP_BIN_DIR", file=sys.stderr)
+        return 77
+    suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(case) for case in cases)
+    return 0 if unittest.TextTestRunner(verbosity=1).run(suite).wasSuccessful() else 1

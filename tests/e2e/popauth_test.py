@@ -7,46 +7,19 @@ set-uid cases (popauth_setuid.py) in a mount namespace of their own; elsewhere t
 """
 import os
 import resource
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 from popauth_setuid import set_uid_cases
-from popauth_support import BIN, ROOT, Base, become, caller
+from popauth_support import BIN, ROOT, Own, become
 
 
-class OwnDatabase(Base):
+class OwnDatabase(Own):
     """Not set-uid: the database belongs to the caller."""
-
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="qpop")
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.bin = os.path.join(self.folder, "popauth")
-        shutil.copy(BIN, self.bin)
-        os.chmod(self.bin, 0o755)
-        self.uid, self.name = caller().pw_uid, caller().pw_name
-        os.chmod(self.folder, 0o755)
-        os.chown(self.folder, self.uid, -1)
-        self.path = os.path.join(self.folder, "pop.auth")
-
-    def database(self):
-        return ["-db", self.path]
-
-    def init(self):
-        self.check(self.popauth("-init"), 0)
-
-    def set(self, name, password=b"tanstaaf\n"):
-        self.check(self.popauth("-user", name, "-stdin", stdin=password), 0)
-
-    def entries(self):
-        result = self.popauth("-list", "ALL")
-        self.check(result, 0)
-        return result.stdout.decode().splitlines()
 
     def test_help_and_version(self):
         self.check(self.popauth("-help"), 1, "usage: popauth")

@@ -40,6 +40,14 @@ std::string sample(const TemporaryFolder& folder) {
 void exercise(const std::string& path) {
   auto env = Environment::open(path);
   if (!env) return;
+  for (int i = 0; i < 72; i += 5) {
+    auto found = env->read([&](const Reader& reader) -> Status {
+      auto value = reader.get("user" + std::to_string(i));
+      if (!value) return value.error();
+      return *value && (*value)->ends_with('x') ? Status{} : Status{};
+    });
+    if (!found && found.error().message().empty()) return;
+  }
   auto walked = env->read([](const Reader& reader) {
     return reader.walk(
         [](std::string_view key, std::string_view value) { return key.size() + value.size() < 100'000; });
@@ -128,6 +136,34 @@ BOOST_AUTO_TEST_CASE(pages_exchanged_or_doubled) {
     bytes.replace(to, kPage, good.substr(from, kPage));
     BOOST_TEST(survives(folder, bytes), "page " << from / kPage);
   }
+}
+
+/// The pages on the way to "user0" are in order, a page elsewhere is not: look-up works, walk and change refuse.
+BOOST_AUTO_TEST_CASE(a_look_up_needs_its_own_pages_only) {
+  const TemporaryFolder folder;
+  auto bytes = sample(folder);
+  // A leaf that holds user71 but not user0 loses its number.
+  for (std::size_t page = 2 * kPage; page < bytes.size(); page += kPage) {
+    const auto text = std::string_view{bytes}.substr(page, kPage);
+    const bool in_use = text.find("user71") != text.npos && text.find(std::string("user0") + std::string(420, 'r')) == text.npos;
+    if (in_use) bytes[page] = static_cast<char>(bytes[page] ^ 0x7F);
+  }
+  const auto path = folder / "sample";
+  qpop::test::write_file(path, bytes);
+  auto env = Environment::open(path);
+  BOOST_REQUIRE_MESSAGE(env, qpop::test::why(env));
+  const auto look_up = [&](const char* key) {
+    return env->read([&](const Reader& reader) -> Status {
+      auto value = reader.get(key);
+      return value ? Status{} : value.error();
+    });
+  };
+  BOOST_TEST(look_up("user0").has_value());
+  BOOST_TEST((look_up("user71").error().kind() == ErrorKind::malformed));
+  const auto walked = env->read([](const Reader& reader) { return reader.walk([](auto, auto) { return true; }); });
+  BOOST_TEST((!walked && walked.error().kind() == ErrorKind::malformed));
+  const auto written = env->write([](Writer& writer) { return writer.put("user0", "x"); });
+  BOOST_TEST((!written && written.error().kind() == ErrorKind::malformed));
 }
 
 BOOST_AUTO_TEST_CASE(file_truncated_while_open_is_an_error) {

@@ -8,6 +8,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <csignal>
+#include <vector>
 
 #include "common/db/file_check.h"
 #include "tests/unit/db/temporary_folder.h"
@@ -261,6 +262,48 @@ BOOST_AUTO_TEST_CASE(structure_check_accepts_what_lmdb_writes) {
   BOOST_TEST(Environment::open(path).has_value());
 }
 
+/// A child that holds a reader slot until it is killed; ready once `pipe` has an octet.
+pid_t hold_reader(const std::string& path, int pipe) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  auto env = Environment::open(path, true);
+  if (!env) ::_exit(1);
+  auto ok = env->read([&](const Reader&) -> Status {
+    if (::write(pipe, "r", 1) != 1) ::_exit(2);
+    for (;;) ::pause();
+  });
+  ::_exit(ok ? 3 : 4);
+}
+
+BOOST_AUTO_TEST_CASE(too_many_readers_are_told_so_and_dead_ones_are_cleared) {
+  const TemporaryFolder folder;
+  const auto path = folder / "a";
+  {
+    auto env = Environment::create(path);
+    BOOST_REQUIRE(env);
+    BOOST_REQUIRE(put(*env, "ada", "1"));
+  }
+  int ends[2];
+  BOOST_REQUIRE(::pipe(ends) == 0);
+  std::vector<pid_t> children;
+  for (int i = 0; i < 126; ++i) children.push_back(hold_reader(path, ends[1]));
+  char octet = 0;
+  for (int i = 0; i < 126; ++i) BOOST_REQUIRE(::read(ends[0], &octet, 1) == 1);
+  const auto full = Environment::open(path, true);
+  BOOST_TEST((!full && full.error().kind() == ErrorKind::busy));
+  BOOST_TEST(why(full).find("too many processes read the file") != std::string::npos, why(full));
+  for (const pid_t child : children) {
+    ::kill(child, SIGKILL);
+    BOOST_REQUIRE(::waitpid(child, nullptr, 0) == child);
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+  auto env = Environment::open(path);
+  BOOST_REQUIRE_MESSAGE(env, why(env));
+  BOOST_TEST(get(*env, "ada") == "1");
+  BOOST_TEST(put(*env, "ada", "2").has_value());
+}
+
 BOOST_AUTO_TEST_CASE(data_file_replaced_under_a_used_lock_file_is_noticed) {
   const TemporaryFolder folder;
   auto old = Environment::create(folder / "a");
@@ -279,6 +322,22 @@ BOOST_AUTO_TEST_CASE(data_file_replaced_under_a_used_lock_file_is_noticed) {
   BOOST_TEST(status == 0);
   BOOST_TEST(holder == ::getpid());
   BOOST_TEST(get(*old, "ada") == "8");
+  // Nobody would ever read what is written to the file without a name.
+  const auto late = put(*old, "ada", "9");
+  BOOST_TEST((!late && late.error().kind() == ErrorKind::changed));
+}
+
+BOOST_AUTO_TEST_CASE(append_takes_keys_in_order_only) {
+  const TemporaryFolder folder;
+  auto env = Environment::create(folder / "a");
+  BOOST_REQUIRE(env);
+  const auto append = [&](const char* key) {
+    return env->write([&](Writer& writer) { return writer.append(key, "v"); }).has_value();
+  };
+  BOOST_TEST(append("a"));
+  BOOST_TEST(append("c"));
+  BOOST_TEST(!append("b"));
+  BOOST_TEST(get(*env, "c") == "v");
 }
 
 struct TypeCase {

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// libgdbm in a child. Runs as: the caller, who is root or the owner of the database.
+#include "popauth/import_gdbm.h"
+
+#include <fcntl.h>
+#include <gdbm.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "common/base/secret.h"
+#include "common/base/unique_fd.h"
+
+namespace qpop::popauth {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using base::UniqueFd;
+
+namespace {
+
+constexpr std::uint32_t kMaxItem = 4096;  // name, or both secrets with their NULs
+constexpr std::size_t kMaxRecords = 2'000'000;
+constexpr rlim_t kCpuSeconds = 60;
+constexpr int kRefused = 10, kTooLarge = 11, kFine = 0;
+
+struct GdbmClose {
+  void operator()(GDBM_FILE file) const { gdbm_close(file); }
+};
+struct Free {
+  void operator()(char* data) const { std::free(data); }  // NOLINT: libgdbm's malloc
+};
+using Item = std::unique_ptr<char, Free>;
+
+bool put(std::FILE* out, const datum& item) {
+  const auto size = static_cast<std::uint32_t>(item.dsize);
+  return std::fwrite(&size, sizeof size, 1, out) == 1 &&
+         (size == 0 || std::fwrite(item.dptr, size, 1, out) == 1);
+}
+
+bool is_possible(const datum& item) {
+  return item.dsize >= 0 && static_cast<std::uint32_t>(item.dsize) <= kMaxItem;
+}
+
+int send_records(int fd, std::FILE* out) {
+  const std::unique_ptr<std::remove_pointer_t<GDBM_FILE>, GdbmClose> file{
+      gdbm_fd_open(fd, "import", 0, GDBM_READER | GDBM_NOLOCK, nullptr)};
+  if (!file) return kRefused;
+  datum key = gdbm_firstkey(file.get());
+  for (std::size_t count = 0; key.dptr != nullptr; ++count) {
+    const Item key_owner{key.dptr};
+    const datum value = gdbm_fetch(file.get(), key);
+    const Item value_owner{value.dptr};
+    if (value.dptr == nullptr) return kRefused;
+    if (count >= kMaxRecords || !is_possible(key) || !is_possible(value)) return kTooLarge;
+    if (!put(out, key) || !put(out, value)) return kRefused;
+    key = gdbm_nextkey(file.get(), key);
+  }
+  return gdbm_errno == GDBM_ITEM_NOT_FOUND || gdbm_errno == GDBM_NO_ERROR ? kFine : kRefused;
+}
+
+[[noreturn]] void child(int fd, int out) {
+  const rlimit cpu{kCpuSeconds, kCpuSeconds};
+  ::setrlimit(RLIMIT_CPU, &cpu);
+  // What libgdbm has to say about a damaged file is said by us.
+  const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (null >= 0) ::dup2(null, STDERR_FILENO);
+  std::FILE* const stream = ::fdopen(out, "w");
+  const int code = stream != nullptr ? send_records(fd, stream) : kRefused;
+  const bool flushed = stream != nullptr && std::fflush(stream) == 0;
+  ::_exit(flushed ? code : kRefused);
+}
+
+/// Length and octets; nothing at the end or when torn.
+bool take(std::string_view& rest, std::string& item) {
+  std::uint32_t size = 0;
+  if (rest.size() < sizeof size) return false;
+  std::memcpy(&size, rest.data(), sizeof size);
+  if (size > kMaxItem || rest.size() - sizeof size < size) return false;
+  item = rest.substr(sizeof size, size);
+  rest.remove_prefix(sizeof size + size);
+  return true;
+}
+
+std::string read_all(int fd) {
+  std::string text;
+  std::array<char, 65536> buffer{};
+  for (;;) {
+    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    text.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  base::wipe(buffer.data(), buffer.size());
+  return text;
+}
+
+std::uint32_t first_word(std::string_view head, std::size_t at) {
+  std::uint32_t word = 0;
+  if (head.size() >= at + sizeof word) std::memcpy(&word, head.data() + at, sizeof word);
+  return word;
+}
+
+}  // namespace
+
+bool is_berkeley_db(std::string_view head) {
+  constexpr std::uint32_t kHash = 0x00061561, kTree = 0x00053162;
+  for (const std::size_t at : {std::size_t{0}, std::size_t{12}}) {
+    if (first_word(head, at) == kHash || first_word(head, at) == kTree) return true;
+  }
+  return false;
+}
+
+Result<Pairs> read_gdbm(int fd) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return Error::from_errno(errno, "pipe");
+  const UniqueFd in{ends[0]};
+  UniqueFd out{ends[1]};
+  const pid_t pid = ::fork();
+  if (pid < 0) return Error::from_errno(errno, "fork");
+  if (pid == 0) child(fd, out.get());
+  out.reset();
+  auto octets = read_all(in.get());
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  if (!WIFEXITED(status)) return Error{ErrorKind::malformed, "the gdbm file is damaged: libgdbm died of it"};
+  if (WEXITSTATUS(status) == kTooLarge) return Error{ErrorKind::limit, "too many or too large records"};
+  if (WEXITSTATUS(status) != kFine) return Error{ErrorKind::malformed, "libgdbm cannot read the file: damaged, or another byte order"};
+  Pairs pairs;
+  std::string_view rest{octets};
+  std::string key, value;
+  while (take(rest, key) && take(rest, value)) pairs.emplace_back(key, value);
+  base::wipe(octets.data(), octets.size());
+  return pairs;
+}
+
+}  // namespace qpop::popauth
