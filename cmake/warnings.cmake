@@ -2,9 +2,13 @@
 # Warning set, hardening and instrumentation that every target of the tree is built with.
 add_library(qpop_flags INTERFACE)
 target_compile_options(qpop_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wnon-virtual-dtor
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wnon-virtual-dtor
   -Woverloaded-virtual -Wold-style-cast -Wcast-qual -Wcast-align -Wnull-dereference -Wswitch-enum -Wundef
   -Wunused -Wimplicit-fallthrough)
+option(QPOP_WERROR "Warnings are errors" ON)
+if(QPOP_WERROR)
+  target_compile_options(qpop_flags INTERFACE -Werror)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(qpop_flags INTERFACE -Wlogical-op -Wduplicated-cond -Wduplicated-branches)
   if(CMAKE_BUILD_TYPE STREQUAL "Release" OR QPOP_SANITIZE)

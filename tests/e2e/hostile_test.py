@@ -10,15 +10,11 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import PASSWORD, Pop, Site, mailbox, message, wait_until  # noqa: E402
+from interrupted import children  # noqa: E402
 
 # A sanitizer multiplies memory: the bounds hold for the programs as they are installed, everything else is tested in both builds.
 MEMORY_COUNTS = os.environ.get("QPOP_SANITIZED") != "1"
 SMOKE = os.environ.get("QPOP_LONG") != "1"
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(child) for child in file.read().split()]
 
 
 def resident_kib(pid):

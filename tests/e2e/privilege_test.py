@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import PASSWORD, Pop, Site, enter_private_namespace, mailbox, message, program, wait_until  # noqa: E402
+from interrupted import children, name_of  # noqa: E402
 
 UIDS = {"popnet": 64401, "pop": 64402, "ada": 64403, "toor": 5}
 
@@ -47,19 +48,6 @@ def prepare(site):
 def status(pid):
     with open(f"/proc/{pid}/status") as file:
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(child) for child in file.read().split()]
-
-
-def name_of(pid):
-    """None for a process that has ended since it was listed: maildrop processes end after each job."""
-    try:
-        return status(pid)["Name"]
-    except (FileNotFoundError, ProcessLookupError):
-        return None
 
 
 def by_name(site, name):

@@ -46,145 +46,114 @@ bool anything_to_recover(const MaildropFixture& drop) {
 }
 
 BOOST_AUTO_TEST_CASE(the_process_dies_at_every_call) {
-  const Share share;
-  const MaildropFixture drop;
-  std::size_t runs = 0;
-  Faults faults;
-  for (std::size_t which = 0; which < scenarios().size(); ++which) {
-    if (!share.has(which) || faults.enough()) continue;
-    const auto& s = scenarios()[which];
+  over_scenarios([&](Campaign& c, std::size_t which, const Scenario& s) {
     for (const auto kind : kDeaths) {
-      for (std::size_t at = 0; at < 400 && !faults.enough(); ++at) {
-        if (!share.takes(which, at)) continue;
+      for (std::size_t at = 0; at < 400 && !c.faults.enough(); ++at) {
+        if (!c.share.takes(which, at)) continue;
         bool died = true;
         for (const bool mail : {false, true}) {
-          const auto run = run_update(drop, s, {.kind = kind, .at = at});
+          const auto run = run_update(c.drop, s, {.kind = kind, .at = at});
           died = run.died;
           std::vector<std::string> delivered;
-          if (mail) deliver(drop, s, delivered);
+          if (mail) deliver(c.drop, s, delivered);
           const auto what = describe(s, name_of(kind), at, run) + (mail ? ", then mail came" : "");
-          ++runs;
-          faults.add(what, run.wrong);
-          const auto wrong = judge_next_session(drop, {.scenario = s, .delivered = delivered, .may_be_old = !run.done});
-          faults.add(what, wrong);
+          ++c.runs;
+          c.faults.add(what, run.wrong);
+          const auto wrong =
+              judge_next_session(c.drop, {.scenario = s, .delivered = delivered, .may_be_old = !run.done});
+          c.faults.add(what, wrong);
         }
         if (!died) break;
       }
     }
-  }
-  BOOST_TEST_MESSAGE(runs << " runs");
-  BOOST_REQUIRE_MESSAGE(faults.count() == 0, faults.text());
+  });
 }
 
 BOOST_AUTO_TEST_CASE(recovery_dies_at_every_call) {
-  const Share share;
-  const MaildropFixture drop;
-  std::size_t runs = 0;
-  Faults faults;
-  for (std::size_t which = 0; which < scenarios().size(); ++which) {
-    if (!share.has(which) || faults.enough()) continue;
-    const auto& s = scenarios()[which];
-    for (std::size_t first = 0; first < 400 && !faults.enough(); ++first) {
+  over_scenarios([&](Campaign& c, std::size_t which, const Scenario& s) {
+    for (std::size_t first = 0; first < 400 && !c.faults.enough(); ++first) {
       bool first_died = true;
       for (std::size_t second = 0; second < 400 && first_died; ++second) {
-        if (!share.takes(which, first * 7 + second, 13)) continue;
+        if (!c.share.takes(which, first * 7 + second, 13)) continue;
         const auto kind = kDeaths[second % 2];
-        const auto run = run_update(drop, s, {.kind = kDeaths[first % 2], .at = first / 2});
+        const auto run = run_update(c.drop, s, {.kind = kDeaths[first % 2], .at = first / 2});
         first_died = run.died;
-        if (!run.died || !anything_to_recover(drop)) break;
+        if (!run.died || !anything_to_recover(c.drop)) break;
         std::vector<std::string> delivered;
-        if ((first + second) % 3 == 1) deliver(drop, s, delivered);
-        const auto recovery = run_recovery(drop, {.kind = kind, .at = second / 2});
-        if ((first + second) % 3 == 2) deliver(drop, s, delivered);
+        if ((first + second) % 3 == 1) deliver(c.drop, s, delivered);
+        const auto recovery = run_recovery(c.drop, {.kind = kind, .at = second / 2});
+        if ((first + second) % 3 == 2) deliver(c.drop, s, delivered);
         const auto what = describe(s, name_of(kDeaths[first % 2]), first / 2, run) + ", recovery " + name_of(kind) +
                           " " + std::to_string(second / 2);
-        ++runs;
-        const auto wrong = judge_next_session(drop, {.scenario = s, .delivered = delivered, .may_be_old = !run.done});
-        faults.add(what, wrong);
+        ++c.runs;
+        const auto wrong = judge_next_session(c.drop, {.scenario = s, .delivered = delivered, .may_be_old = !run.done});
+        c.faults.add(what, wrong);
         if (!recovery.died && kind == Fault::Kind::die) break;
       }
       if (!first_died && first % 2 == 0) break;
     }
-  }
-  BOOST_TEST_MESSAGE(runs << " runs");
-  BOOST_REQUIRE_MESSAGE(faults.count() == 0, faults.text());
+  });
 }
 
 /// Three deaths and more at random places, mail in between at random.
 BOOST_AUTO_TEST_CASE(process_after_process_dies) {
-  const Share share;
-  const MaildropFixture drop;
-  std::size_t runs = 0;
-  Faults faults;
-  const std::size_t rounds = share.all() ? 400 : QPOP_SANITIZED ? 3 : 20;
-  for (std::size_t which = 0; which < scenarios().size(); ++which) {
-    if (!share.has(which) || faults.enough()) continue;
-    const auto& s = scenarios()[which];
+  const std::size_t rounds = Share{}.all() ? 400 : QPOP_SANITIZED ? 3 : 20;
+  over_scenarios([&](Campaign& c, std::size_t which, const Scenario& s) {
     std::mt19937 random{static_cast<unsigned>(which)};
-    for (std::size_t round = 0; round < (s.large ? rounds / 4 + 1 : rounds); ++round, ++runs) {
+    for (std::size_t round = 0; round < (s.large ? rounds / 4 + 1 : rounds); ++round, ++c.runs) {
       const auto fault = [&](unsigned calls) {
         const auto kind = kDeaths[random() % 2];
         return Fault{.kind = kind, .at = random() % (kind == Fault::Kind::die ? calls : calls / 8)};
       };
-      const auto run = run_update(drop, s, fault(90));
+      const auto run = run_update(c.drop, s, fault(90));
       std::string what = describe(s, "round", round, run);
       std::vector<std::string> delivered;
       for (int death = 0; death < 4; ++death) {
-        if (random() % 3 == 0) deliver(drop, s, delivered);
+        if (random() % 3 == 0) deliver(c.drop, s, delivered);
         const auto one = fault(60);
-        run_recovery(drop, one);
+        run_recovery(c.drop, one);
         what += std::string{", "} + name_of(one.kind) + " " + std::to_string(one.at);
       }
-      const auto wrong = judge_next_session(drop, {.scenario = s, .delivered = delivered, .may_be_old = !run.done});
-      faults.add(what, wrong);
+      const auto wrong = judge_next_session(c.drop, {.scenario = s, .delivered = delivered, .may_be_old = !run.done});
+      c.faults.add(what, wrong);
     }
-  }
-  BOOST_TEST_MESSAGE(runs << " runs");
-  BOOST_REQUIRE_MESSAGE(faults.count() == 0, faults.text());
+  });
 }
 
 /// After a death at every call that leaves something, recovery fails at every call with every error.
 BOOST_AUTO_TEST_CASE(recovery_fails_at_every_call) {
   constexpr std::array kErrors{EIO, ENOSPC, EDQUOT, EINTR, EAGAIN, ESTALE, EMFILE, ENOMEM};
-  const Share share;
-  const MaildropFixture drop;
-  std::size_t runs = 0;
-  Faults faults;
-  for (std::size_t which = 0; which < scenarios().size(); ++which) {
-    if (!share.has(which) || faults.enough()) continue;
-    const auto& s = scenarios()[which];
-    for (std::size_t first = 0; first < 400 && !faults.enough(); ++first) {
-      if (!run_update(drop, s, {.kind = Fault::Kind::die, .at = first}).died) break;
-      if (!anything_to_recover(drop)) continue;
+  over_scenarios([&](Campaign& c, std::size_t which, const Scenario& s) {
+    for (std::size_t first = 0; first < 400 && !c.faults.enough(); ++first) {
+      if (!run_update(c.drop, s, {.kind = Fault::Kind::die, .at = first}).died) break;
+      if (!anything_to_recover(c.drop)) continue;
       std::size_t calls = 400;
       for (std::size_t second = 0; second < calls; ++second) {
         for (std::size_t error = 0; error < 2 * kErrors.size(); ++error) {
-          if (!share.takes(which, first * 101 + second * 17 + error, 97)) continue;
+          if (!c.share.takes(which, first * 101 + second * 17 + error, 97)) continue;
           const int errno_value = kErrors[error / 2];
           const bool once = error % 2 == 0 || errno_value == EINTR;
-          const auto run = run_update(drop, s, {.kind = Fault::Kind::die, .at = first});
+          const auto run = run_update(c.drop, s, {.kind = Fault::Kind::die, .at = first});
           std::vector<std::string> delivered;
-          if (error % 3 == 0) deliver(drop, s, delivered);
-          const auto recovery = run_recovery(drop, {.kind = once ? Fault::Kind::fail_once : Fault::Kind::fail_from,
-                                                    .at = second,
-                                                    .errno_value = errno_value});
+          if (error % 3 == 0) deliver(c.drop, s, delivered);
+          const auto recovery = run_recovery(c.drop, {.kind = once ? Fault::Kind::fail_once : Fault::Kind::fail_from,
+                                                      .at = second,
+                                                      .errno_value = errno_value});
           calls = recovery.calls + 1;
           const auto what = describe(s, "died at call", first, run) + ", recovery failed at call " +
                             std::to_string(second) + " with errno " + std::to_string(errno_value) +
                             (once ? "" : " and on") + ": " + recovery.error;
-          ++runs;
-          if (errno_value == EINTR && recovery.failed) faults.add(what, "a signal is no failure");
-          const auto wrong = judge_next_session(drop, {.scenario = s,
-                                                       .delivered = delivered,
-                                                       .may_be_old = !run.done,
-                                                       .no_room = is_no_room({.errno_value = errno_value})});
-          faults.add(what, wrong);
+          ++c.runs;
+          if (errno_value == EINTR && recovery.failed) c.faults.add(what, "a signal is no failure");
+          const auto wrong = judge_next_session(c.drop, {.scenario = s,
+                                                         .delivered = delivered,
+                                                         .may_be_old = !run.done,
+                                                         .no_room = is_no_room({.errno_value = errno_value})});
+          c.faults.add(what, wrong);
         }
       }
     }
-  }
-  BOOST_TEST_MESSAGE(runs << " runs");
-  BOOST_REQUIRE_MESSAGE(faults.count() == 0, faults.text());
+  });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 // QPOP_FAULT_PART=i/n   the scenarios whose number leaves the remainder i
 #pragma once
 
+#include <boost/test/unit_test.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -119,6 +120,27 @@ inline UpdateRun run_update(const MaildropFixture& drop, const Scenario& s, Faul
 inline std::string describe(const Scenario& s, const std::string& what, std::size_t at, const UpdateRun& run) {
   return s.name + ", " + what + " " + std::to_string(at) + (run.failed.empty() ? "" : " (" + run.failed + ")") + ", " +
          run.error;
+}
+
+/// Many disturbed updates of one test.
+struct Campaign {
+  Share share;
+  MaildropFixture drop;
+  std::size_t runs = 0;
+  Faults faults;
+};
+
+/// work(campaign, number, scenario) for each scenario that is ours; fails the test when anything was wrong, or nothing
+/// was run.
+template <class Work>
+void over_scenarios(const Work& work) {
+  Campaign campaign;
+  for (std::size_t which = 0; which < scenarios().size() && !campaign.faults.enough(); ++which) {
+    if (campaign.share.has(which)) work(campaign, which, scenarios()[which]);
+  }
+  BOOST_TEST_MESSAGE(campaign.runs << " runs");
+  BOOST_REQUIRE_MESSAGE(campaign.faults.count() == 0, campaign.faults.text());
+  BOOST_TEST(campaign.runs > 0U);
 }
 
 }  // namespace qpop::test

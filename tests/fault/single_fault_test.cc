@@ -41,98 +41,73 @@ std::string judge_leftovers(const MaildropFixture& drop, const UpdateRun& run) {
   return {};
 }
 
-void fail_each_call(const MaildropFixture& drop, const Scenario& s, const Share& share, std::size_t which,
-                    const std::string& name, const Way& way, std::size_t& runs, Faults& faults) {
-  for (std::size_t at = 0; !faults.enough(); ++at) {
+void fail_each_call(Campaign& c, std::size_t which, const Scenario& s, const std::string& name, const Way& way) {
+  for (std::size_t at = 0; !c.faults.enough(); ++at) {
     const bool once = way.kind == Fault::Kind::fail_once;
-    if (!share.takes(which, at + static_cast<std::size_t>(way.errno_value), once ? 3 : 5)) {
+    if (!c.share.takes(which, at + static_cast<std::size_t>(way.errno_value), once ? 3 : 5)) {
       if (at > 400) break;  // no update has so many calls
       continue;
     }
-    const auto run = run_update(drop, s, {.kind = way.kind, .at = at, .errno_value = way.errno_value});
+    const auto run = run_update(c.drop, s, {.kind = way.kind, .at = at, .errno_value = way.errno_value});
     const auto what = describe(s, name + (once ? " once at call" : " from call"), at, run);
-    ++runs;
-    faults.add(what, run.wrong);
+    ++c.runs;
+    c.faults.add(what, run.wrong);
     if (once) {
-      const auto left = judge_leftovers(drop, run);
-      faults.add(what, left);
+      const auto left = judge_leftovers(c.drop, run);
+      c.faults.add(what, left);
     }
     const auto wrong = judge_next_session(
-        drop, {.scenario = s, .delivered = {}, .may_be_old = !run.done, .no_room = errno_is_no_room(way)});
-    faults.add(what, wrong);
+        c.drop, {.scenario = s, .delivered = {}, .may_be_old = !run.done, .no_room = errno_is_no_room(way)});
+    c.faults.add(what, wrong);
     if (at >= run.calls) break;
   }
 }
 
 BOOST_AUTO_TEST_CASE(every_call_fails_with_every_error) {
-  const Share share;
-  const MaildropFixture drop;
-  std::size_t runs = 0;
-  Faults faults;
-  for (std::size_t which = 0; which < scenarios().size(); ++which) {
-    if (!share.has(which) || faults.enough()) continue;
-    const auto& s = scenarios()[which];
+  over_scenarios([&](Campaign& c, std::size_t which, const Scenario& s) {
     for (const auto& [name, errno_value] : kErrors) {
       for (const auto kind : {Fault::Kind::fail_once, Fault::Kind::fail_from})
-        fail_each_call(drop, s, share, which, name, {.name = name, .kind = kind, .errno_value = errno_value}, runs,
-                       faults);
+        fail_each_call(c, which, s, name, {.name = name, .kind = kind, .errno_value = errno_value});
     }
-  }
-  BOOST_TEST_MESSAGE(runs << " runs");
-  BOOST_REQUIRE_MESSAGE(faults.count() == 0, faults.text());
-  BOOST_TEST(runs > 0U);
+  });
 }
 
 /// A signal is no failure, be it once or at every second call, and neither is a transfer that does a part.
 BOOST_AUTO_TEST_CASE(signals_and_short_transfers_are_no_failures) {
-  const Share share;
-  const MaildropFixture drop;
-  std::size_t runs = 0;
-  Faults faults;
   constexpr std::array kWays{Way{"EINTR once at call", Fault::Kind::fail_once, EINTR},
                              Way{"EINTR at every second call from", Fault::Kind::fail_alternate, EINTR},
                              Way{"short write", Fault::Kind::short_write},
                              Way{"short transfers from", Fault::Kind::short_transfers}};
-  for (std::size_t which = 0; which < scenarios().size(); ++which) {
-    if (!share.has(which) || faults.enough()) continue;
-    const auto& s = scenarios()[which];
+  over_scenarios([&](Campaign& c, std::size_t which, const Scenario& s) {
     for (const auto& way : kWays) {
       for (std::size_t at = 0;; ++at) {
         // Each read of a half asks for the rest by halves: a hundred times the calls.
         const std::size_t thin = way.kind == Fault::Kind::short_transfers ? 11 : 1;
-        if (at > 400 || faults.enough()) break;
-        if (!share.takes(which, at, thin)) continue;
-        const auto run = run_update(drop, s, {.kind = way.kind, .at = at, .errno_value = way.errno_value});
+        if (at > 400 || c.faults.enough()) break;
+        if (!c.share.takes(which, at, thin)) continue;
+        const auto run = run_update(c.drop, s, {.kind = way.kind, .at = at, .errno_value = way.errno_value});
         const auto what = describe(s, way.name, at, run);
-        ++runs;
-        if (!run.finished) faults.add(what, "reported as failed");
-        faults.add(what, run.wrong);
-        if (::access(drop.lock_path().c_str(), F_OK) == 0) faults.add(what, "the lock file is left");
-        const auto strange = strange_name(drop);
-        if (!strange.empty()) faults.add(what, strange + " is left");
-        const auto wrong = judge_next_session(drop, {.scenario = s, .delivered = {}, .may_be_old = false});
-        faults.add(what, wrong);
+        ++c.runs;
+        if (!run.finished) c.faults.add(what, "reported as failed");
+        c.faults.add(what, run.wrong);
+        if (::access(c.drop.lock_path().c_str(), F_OK) == 0) c.faults.add(what, "the lock file is left");
+        const auto strange = strange_name(c.drop);
+        if (!strange.empty()) c.faults.add(what, strange + " is left");
+        const auto wrong = judge_next_session(c.drop, {.scenario = s, .delivered = {}, .may_be_old = false});
+        c.faults.add(what, wrong);
         if (at >= (way.kind == Fault::Kind::short_write ? run.writes : run.calls)) break;
       }
     }
-  }
-  BOOST_TEST_MESSAGE(runs << " runs");
-  BOOST_REQUIRE_MESSAGE(faults.count() == 0, faults.text());
+  });
 }
 
 /// A program that takes no locks appends a message before each call in turn.
 BOOST_AUTO_TEST_CASE(mail_arrives_without_locks_before_every_call) {
-  const Share share;
-  const MaildropFixture drop;
-  std::size_t runs = 0;
-  Faults faults;
-  for (std::size_t which = 0; which < scenarios().size(); ++which) {
-    const auto& s = scenarios()[which];
-    if (!share.has(which) || faults.enough()) continue;
-    if (s.open_end && s.mmdf()) continue;  // what is appended to it makes no MMDF maildrop, with us or without
+  over_scenarios([&](Campaign& c, std::size_t which, const Scenario& s) {
+    if (s.open_end && s.mmdf()) return;  // what is appended to it makes no MMDF maildrop, with us or without
     for (std::size_t at = 0;; ++at) {
-      if (at > 400 || faults.enough()) break;
-      if (!share.takes(which, at, 2)) continue;
+      if (at > 400 || c.faults.enough()) break;
+      if (!c.share.takes(which, at, 2)) continue;
       std::vector<std::string> delivered;
       bool past = false;
       const auto intruder = [&](FaultFileSystem& fs, std::string_view call) {
@@ -140,24 +115,22 @@ BOOST_AUTO_TEST_CASE(mail_arrives_without_locks_before_every_call) {
         // Between the last look at the size and the cut there is nothing that could be done; only a lease helps.
         if (call == "truncate") return;
         past = true;
-        const base::UniqueFd fd{::open(drop.spool_path().c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC)};
+        const base::UniqueFd fd{::open(c.drop.spool_path().c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC)};
         if (!fd.valid()) return;  // a lease: he tries again later
         if (::write(fd.get(), s.delivery.data(), s.delivery.size()) < 0) return;
         delivered.push_back(s.delivery);
       };
-      const auto run = run_update(drop, s, {}, delivered, [&](Process& process) { process.fs.intruder = intruder; });
+      const auto run = run_update(c.drop, s, {}, delivered, [&](Process& process) { process.fs.intruder = intruder; });
       const auto what = describe(s, "mail came before call", at, run);
-      ++runs;
-      faults.add(what, run.wrong);
-      const auto strange = strange_name(drop);
-      if (!strange.empty()) faults.add(what, strange + " is left");
-      const auto wrong = judge_next_session(drop, {.scenario = s, .delivered = delivered, .may_be_old = !run.done});
-      faults.add(what, wrong);
+      ++c.runs;
+      c.faults.add(what, run.wrong);
+      const auto strange = strange_name(c.drop);
+      if (!strange.empty()) c.faults.add(what, strange + " is left");
+      const auto wrong = judge_next_session(c.drop, {.scenario = s, .delivered = delivered, .may_be_old = !run.done});
+      c.faults.add(what, wrong);
       if (!past) break;
     }
-  }
-  BOOST_TEST_MESSAGE(runs << " runs");
-  BOOST_REQUIRE_MESSAGE(faults.count() == 0, faults.text());
+  });
 }
 
 BOOST_AUTO_TEST_CASE(opening_fails_at_every_call_and_leaves_the_spool_alone) {

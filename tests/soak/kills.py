@@ -32,6 +32,7 @@ class Soak:
                          options={"spare-sessions": "2", "max-sessions-per-address": "200", "mail-lock-timeout": "5"})
         self.totals = dict.fromkeys((*COUNTS, "trials", "kills", "completed", "taken back", "dead locks", "index.tmp"), 0)
         self.kinds = {}
+        self.roles = {}  # of the processes of this round, by pid
         self.pools = make_pools(rng_for(options.seed, "pools"))
         self.faults = []
         self.lock = threading.Lock()
@@ -153,6 +154,7 @@ class Soak:
 
     def round(self, number):
         self.running()
+        self.roles = {}
         trials = [Trial(self, user, number, rng_for(self.options.seed, number, user)) for user in self.users]
         threads = [threading.Thread(target=trial.run) for trial in trials]
         for thread in threads:

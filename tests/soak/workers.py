@@ -104,7 +104,7 @@ def client(site, user, number, stop_file, seed, journal):
     with open(journal, "wb", buffering=0) as done:
         while not os.path.exists(stop_file):
             session(site, user, rng, done, rng.choice((0.0, 0.2, 0.6)))
-            time.sleep(rng.random())
+            time.sleep(2 * rng.random())
 
 
 def drive_on_terminal(argv, seconds):
@@ -167,7 +167,7 @@ def mutt(site, box, number, stop_file, seed, journal):
             keys = f'push "<tag-pattern>~s ^flag<enter><tag-prefix-cond>{change}<end-cond><sync-mailbox><exit>"'
             ended = drive_on_terminal(["/usr/bin/mutt", "-n", "-F", rc, "-f", box, "-e", keys], 30)
             done.write(b"%s %d %d\n" % (b"ended" if ended else b"killed", size, os.path.getsize(box)))
-            time.sleep(rng.random())
+            time.sleep(3 * rng.random())
 
 
 def lock_all(file, lock, kinds):
@@ -225,4 +225,4 @@ def writer(site, box, kinds, stop_file, seed, journal):
                     finally:
                         if "dotlock" in kinds:
                             os.unlink(box + ".lock")
-            time.sleep(0.6 * rng.random())
+            time.sleep(1.5 * rng.random())

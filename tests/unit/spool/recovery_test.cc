@@ -169,6 +169,55 @@ BOOST_AUTO_TEST_CASE(a_change_before_the_first_deleted_octet_is_noticed) {
   BOOST_TEST(drop.spool().starts_with(bytes));
 }
 
+/// Some mail programs keep room for their marks and write them in place: same sizes, same boundaries.
+BOOST_AUTO_TEST_CASE(a_change_in_place_of_mail_that_would_move_is_not_overwritten) {
+  for (const auto death : {Death::committed, Death::moved}) {
+    MaildropFixture drop;
+    die_at(drop, death);
+    auto bytes = drop.spool();
+    // Message 3: between the first deleted octet and the new end.
+    const auto at = bytes.find("Message-Id: <3@");
+    BOOST_REQUIRE(at != std::string::npos);
+    bytes[at + 12] = '!';
+    MaildropFixture::write_file(drop.spool_path(), bytes);
+    BOOST_TEST((recover(drop).outcome == Recovery::salvaged));
+    BOOST_TEST(drop.spool().starts_with(bytes));
+  }
+}
+
+/// The session's process died between commit point and end, and its own update is tried again: where the recovery
+/// before it fails, nothing may be planned on what the spool holds half moved.
+BOOST_AUTO_TEST_CASE(an_update_whose_recovery_fails_loses_nothing) {
+  std::size_t standing = 0;
+  std::size_t failed = 0;
+  for (std::size_t death = 0; death < 60; ++death) {
+    MaildropFixture drop;
+    for (std::size_t at = 0;; ++at) {
+      drop.clear();
+      drop.write_spool(joined({1, 2, 3, 4, 5}));
+      Process opener{drop};
+      const auto opened = opener.open();
+      BOOST_REQUIRE(opened.has_value());
+      const auto request = request_for(*opened, {1, 3});
+      Process dying{drop, {.kind = Fault::Kind::die, .at = death}};
+      static_cast<void>(dying.update(request));
+      if (!std::filesystem::exists(drop.state_path("journal"))) break;
+      standing += at == 0 ? 1U : 0U;
+      Process again{drop, {.kind = Fault::Kind::fail_once, .at = at, .errno_value = EIO}};
+      again.be_later();
+      const auto updated = again.update(request);
+      failed += updated ? 0U : 1U;
+      if (again.fs.calls() <= at) break;
+      Process later{drop};
+      later.be_later();
+      BOOST_REQUIRE(later.recover().has_value());
+      BOOST_TEST((drop.spool() == joined({1, 3, 5})), "death at call " << death << ", failure of call " << at);
+    }
+  }
+  BOOST_TEST(standing >= 4U);
+  BOOST_TEST(failed >= 40U);
+}
+
 BOOST_AUTO_TEST_CASE(twins_are_counted_when_messages_are_salvaged) {
   MaildropFixture drop;
   const std::string twin = kMessages[1];
@@ -366,7 +415,8 @@ BOOST_AUTO_TEST_CASE(mail_that_comes_without_locks_before_the_commit_point_stops
   const auto listing = list_spool(process.context(), drop.paths(), *lock);
   BOOST_REQUIRE(listing.has_value());
   MaildropFixture::append_file(drop.spool_path(), kNew);
-  const auto cut = apply_update(process.context(), drop.paths(), *lock, *listing, {false, false, true}, [] {}, warnings);
+  const auto cut = apply_update(
+      process.context(), drop.paths(), *lock, *listing, {false, false, true}, [] {}, warnings);
   BOOST_REQUIRE(!cut.has_value());
   BOOST_TEST((cut.error().kind() == ErrorKind::changed));
   BOOST_TEST((drop.spool() == joined({1, 2, 3}) + kNew));
@@ -384,7 +434,8 @@ BOOST_AUTO_TEST_CASE(a_message_that_does_not_stand_where_it_was_listed_is_not_re
     auto other = joined({1, 2, 3});
     other[joined({1, 2, 3}).find(kMessages[changed - 1]) + kPostmark.size() + 15] = '!';
     MaildropFixture::write_file(drop.spool_path(), other);
-    const auto done = apply_update(process.context(), drop.paths(), *lock, *listing, {false, true, false}, [] {}, warnings);
+    const auto done = apply_update(
+        process.context(), drop.paths(), *lock, *listing, {false, true, false}, [] {}, warnings);
     BOOST_REQUIRE(!done.has_value());
     BOOST_TEST((done.error().kind() == ErrorKind::changed));
     BOOST_TEST(drop.spool() == other);
