@@ -116,7 +116,8 @@ void Service::on_checker_channel(ipc::Frame& frame, const ipc::CheckerChannel& m
   }
   if (frame.descriptors.size() != 1) {
     if (checks_ > 0) --checks_;
-    return fail_for_now(*client, "system accounts cannot be asked: no process for it");
+    fail_for_now(*client, "system accounts cannot be asked: no process for it");
+    return request_checkers();
   }
   client->checker = ipc::Channel{std::move(frame.descriptors[0])};
   ipc::CheckSystemPassword question;
