@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <random>
+#include <utility>
 
 #include "common/spool/recovery.h"
 #include "common/spool/stride_journal.h"
@@ -133,6 +134,30 @@ BOOST_AUTO_TEST_CASE(every_death_is_brought_to_the_end_or_to_the_beginning) {
         BOOST_TEST(redone > 2U);
       }
     }
+  }
+}
+
+/// The client is told that nothing was removed: then nothing may be removed by a recovery later.
+BOOST_AUTO_TEST_CASE(a_commit_that_failed_leaves_nothing_to_recover) {
+  for (const auto& b : {kOneStride, kManyStrides}) {  // with room: a journal without mail, and one with it
+    std::size_t failed = 0;
+    for (std::size_t at = 0;; ++at) {
+      MaildropFixture drop;
+      drop.write_spool(b.all());
+      Process opener{drop};
+      const auto opened = opener.open();
+      BOOST_REQUIRE(opened.has_value());
+      Process process{drop, {.kind = Fault::Kind::fail_once, .at = at, .only = "sync_directory"}};
+      process.be_later();
+      const auto updated = process.update(request_for(*opened, b.deleted));
+      if (process.fs.count("sync_directory") <= at) break;
+      if (updated || drop.spool() != b.all()) continue;
+      ++failed;
+      BOOST_TEST(!std::filesystem::exists(drop.state_path("journal")));
+      BOOST_TEST((recover(drop) == Recovery::nothing));
+      BOOST_TEST((drop.spool() == b.all()));
+    }
+    BOOST_TEST(failed >= 1U);
   }
 }
 
@@ -270,6 +295,35 @@ BOOST_AUTO_TEST_CASE(mail_that_comes_meanwhile_is_carried_along) {
       }
     }
   }
+}
+
+/// The other half of the reserve holds the last, and so younger looking, journal of an update long done.
+BOOST_AUTO_TEST_CASE(what_an_earlier_update_left_is_not_followed) {
+  MaildropFixture drop;
+  drop.write_spool(kManyStrides.all());
+  {
+    Process opener{drop};
+    const auto opened = opener.open();
+    BOOST_REQUIRE(opened.has_value());
+    FullDiskProcess earlier{drop};
+    bool came = false;
+    earlier.fs.intruder = [&](FaultFileSystem&, std::string_view call) {
+      if (call != "sync_data" || std::exchange(came, true)) return;
+      MaildropFixture::append_file(drop.spool_path(), kNew);
+    };
+    BOOST_REQUIRE(earlier.update(request_for(*opened, kManyStrides.deleted)).has_value());
+    BOOST_REQUIRE(came);
+  }
+  std::size_t committed = 0;
+  for (std::size_t at = 0; die_at(drop, kOneStride, {.kind = Fault::Kind::die, .at = at}); ++at) {
+    const bool journal = std::filesystem::exists(drop.state_path("journal"));
+    committed += journal ? 1U : 0U;
+    recover(drop);
+    // Without a journal it was not committed yet, or is done.
+    const bool is_new = drop.spool() == kOneStride.kept();
+    BOOST_TEST((is_new || (!journal && drop.spool() == kOneStride.all())), "death at call " << at);
+  }
+  BOOST_TEST(committed >= 3U);
 }
 
 }  // namespace
