@@ -62,7 +62,7 @@ struct ScramStart {
 class Verifier {
  public:
   /// Opens nothing yet. `owner`: the uid the database must belong to (authdb::expected_owner()).
-  Verifier(std::string database_path, uid_t owner) : path_(std::move(database_path)), owner_(owner) {}
+  Verifier(std::string database_path, uid_t owner);
 
   /// Takes the private key from a descriptor made by authdb::open_key_file(); again after the database was initialised
   /// anew. Errors  malformed; io. The key held before stays then.
@@ -104,6 +104,7 @@ class Verifier {
   uid_t owner_;
   std::optional<authdb::Database> database_;
   base::Secret key_;
+  std::string dummy_record_;  // what is read for names without account
   std::string dummy_sealed_;  // what is opened for users without APOP secret
 };
 
