@@ -22,6 +22,7 @@
 #include "common/log/log.h"
 #include "common/spool/context.h"
 #include "popper/authenticator/authenticator.h"
+#include "popper/checker/checker.h"
 #include "popper/maildrop/maildrop.h"
 #include "popper/monitor/monitor.h"
 #include "popper/monitor/service_manager.h"
@@ -45,8 +46,17 @@ monitor::Roles bind_roles() {
   monitor::Roles roles;
   roles.session = [](monitor::SessionTask task) { return session::run_session({task.uid, task.gid, task.empty_root, std::move(task.monitor)}); };
   roles.authenticator = [](monitor::AuthenticatorTask task) {
-    return authenticator::run_authenticator({task.database, std::move(task.key), task.uid, task.gid, task.failed_login_delay_s, task.server_name,
+    return authenticator::run_authenticator({task.database, std::move(task.key), std::move(task.penalties), task.uid, task.gid,
+                                             task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system,
                                              std::move(task.monitor)});
+  };
+  roles.checker = [](monitor::CheckerTask task) {
+    checker::Start start;
+    start.authenticator = std::move(task.authenticator);
+    for (const auto& name : task.backends) start.backends.push_back(name == "pam" ? checker::Backend::pam : checker::Backend::shadow);
+    start.client = task.client;
+    start.honour_password_age = task.honour_password_age;
+    return checker::run_checker(std::move(start));
   };
   roles.maildrop = [](monitor::MaildropTask task) {
     maildrop::Job job;

@@ -51,20 +51,35 @@ std::optional<std::uint64_t> parse_decimal(std::string_view digits) {
   return value;
 }
 
-std::string escape_untrusted(std::string_view bytes, std::size_t limit) {
+namespace {
+
+/// Octets that `keep` names stay, others become \xHH; at most `limit` octets.
+template <class Keep>
+std::string escape(std::string_view bytes, std::size_t limit, Keep keep) {
   std::string text;
   for (const char c : bytes) {
     if (text.size() + 4 > limit) return text + "...";
-    const auto value = static_cast<unsigned char>(c);
-    if (value >= 0x20 && value < 0x7F && c != '\\') {
+    if (keep(c)) {
       text += c;
-    } else {
-      text += "\\x";
-      text += kHex[value >> 4U];
-      text += kHex[value & 0xFU];
+      continue;
     }
+    const auto value = static_cast<unsigned char>(c);
+    text += "\\x";
+    text += kHex[value >> 4U];
+    text += kHex[value & 0xFU];
   }
   return text;
+}
+
+}  // namespace
+
+std::string escape_untrusted(std::string_view bytes, std::size_t limit) {
+  return escape(bytes, limit, [](char c) { return c >= 0x20 && c < 0x7F && c != '\\'; });
+}
+
+std::string escape_word(std::string_view bytes, std::size_t limit) {
+  if (bytes.empty()) return "-";
+  return escape(bytes, limit, [](char c) { return is_alpha(c) || is_digit(c) || std::string_view{"._@+-"}.find(c) != std::string_view::npos; });
 }
 
 bool is_printable_utf8(std::string_view bytes) {

@@ -26,6 +26,10 @@ namespace qpop::base {
 /// Printable ASCII stays, everything else and the backslash become \xHH; at most `limit` octets, "..." marks a cut.
 [[nodiscard]] std::string escape_untrusted(std::string_view bytes, std::size_t limit = 200);
 
+/// A user name in a log line: letters, digits and "._@+-" stay, everything else becomes \xHH, so that no name can look like the rest
+/// of the line (SASL lets a name hold blanks and parentheses). "-" for none; at most `limit` octets, "..." marks a cut.
+[[nodiscard]] std::string escape_word(std::string_view bytes, std::size_t limit = 80);
+
 /// True for a correct UTF-8 sequence without control characters (below 0x20, 0x7F, U+0080 to U+009F).
 [[nodiscard]] bool is_printable_utf8(std::string_view bytes);
 

@@ -43,11 +43,27 @@ Digest16 to_array(XXH128_hash_t hash) {
   return out;
 }
 
+std::string hex_of(const std::array<unsigned char, 16>& octets) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string text;
+  for (const unsigned char value : octets) {
+    text += kHex[value >> 4U];
+    text += kHex[value & 0xFU];
+  }
+  return text;
+}
+
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 }  // namespace
 
+Work& work() {
+  static Work done;
+  return done;
+}
+
 Digest32 sha256(std::span<const std::string_view> parts) {
+  ++work().hashes;
   EVP_MD_CTX* ctx = sha256_context();
   require(EVP_DigestInit_ex(ctx, nullptr, nullptr) == 1);
   for (const auto part : parts) require(EVP_DigestUpdate(ctx, part.data(), part.size()) == 1);
@@ -57,22 +73,25 @@ Digest32 sha256(std::span<const std::string_view> parts) {
 }
 
 std::string md5_hex(std::string_view stamp, std::string_view secret) {
+  ++work().hashes;
   const Ctx ctx{EVP_MD_CTX_new()};
   std::array<unsigned char, 16> out{};
   require(ctx != nullptr && EVP_DigestInit_ex(ctx.get(), EVP_md5(), nullptr) == 1);
   require(EVP_DigestUpdate(ctx.get(), stamp.data(), stamp.size()) == 1);
   require(EVP_DigestUpdate(ctx.get(), secret.data(), secret.size()) == 1);
   require(EVP_DigestFinal_ex(ctx.get(), out.data(), nullptr) == 1);
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char value : out) {
-    text += kHex[value >> 4U];
-    text += kHex[value & 0xFU];
-  }
-  return text;
+  return hex_of(out);
+}
+
+std::string hmac_md5_hex(std::string_view key, std::string_view data) {
+  ++work().hmacs;
+  std::array<unsigned char, 16> out{};
+  require(HMAC(EVP_md5(), key.data(), static_cast<int>(key.size()), bytes_of(data), data.size(), out.data(), nullptr) != nullptr);
+  return hex_of(out);
 }
 
 Digest32 hmac_sha256(std::string_view key, std::string_view data) {
+  ++work().hmacs;
   Digest32 out{};
   require(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(data), data.size(),
                reinterpret_cast<unsigned char*>(out.data()), nullptr) != nullptr);
@@ -80,6 +99,7 @@ Digest32 hmac_sha256(std::string_view key, std::string_view data) {
 }
 
 Digest32 pbkdf2_sha256(std::string_view password, std::string_view salt, std::uint32_t iterations) {
+  work().pbkdf2_rounds += iterations;
   Digest32 out{};
   require(PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), bytes_of(salt),
                             static_cast<int>(salt.size()), static_cast<int>(iterations), EVP_sha256(),
@@ -126,16 +146,24 @@ std::string base64_encode(std::string_view bytes) {
   return out;
 }
 
-std::optional<std::string> base64_decode(std::string_view text) {
-  if (text.size() % 4 != 0) return std::nullopt;
+std::optional<std::size_t> base64_decode_into(std::string_view text, std::span<char> out) {
+  if (text.size() % 4 != 0 || out.size() < text.size() / 4 * 3) return std::nullopt;
   const std::size_t padding = text.ends_with("==") ? 2U : text.ends_with('=') ? 1U : 0U;
   const auto digits = text.substr(0, text.size() - padding);
   if (digits.find_first_not_of(kAlphabet) != std::string_view::npos) return std::nullopt;
-  std::string out(text.size() / 4 * 3 + 1, '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes_of(text), static_cast<int>(text.size()));
+  // The bits of the last digit that belong to no octet must be zero, or two texts would mean the same octets.
+  if (padding > 0 && (digits.empty() || kAlphabet.find(digits.back()) % (padding == 2 ? 16 : 4) != 0)) return std::nullopt;
+  const int size =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes_of(text), static_cast<int>(text.size()));
   if (size < 0) return std::nullopt;
-  out.resize(static_cast<std::size_t>(size) - padding);
-  if (base64_encode(out) != text) return std::nullopt;
+  return static_cast<std::size_t>(size) - padding;
+}
+
+std::optional<std::string> base64_decode(std::string_view text) {
+  std::string out(text.size() / 4 * 3, '\0');
+  const auto size = base64_decode_into(text, out);
+  if (!size) return std::nullopt;
+  out.resize(*size);
   return out;
 }
 

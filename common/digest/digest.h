@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Hashes, random bytes and base64 over OpenSSL and xxHash, without their types in our headers.
 //
-// Cryptographic: SHA-256, HMAC, PBKDF2, MD5 (APOP only, RFC 1939 section 7). Integrity against accidents only: XXH3.
+// Cryptographic: SHA-256, HMAC, PBKDF2, MD5 (APOP and CRAM-MD5 only). Integrity against accidents only: XXH3.
 // A failure inside OpenSSL (no memory, no random source) is fatal for the process: abort(), because no caller could go on safely.
 #pragma once
 
@@ -19,10 +19,22 @@ namespace qpop::digest {
 using Digest16 = std::array<std::byte, 16>;
 using Digest32 = std::array<std::byte, 32>;
 
+/// What this process has done so far, for tests that compare the work of two ways through the code.
+struct Work {
+  std::uint64_t pbkdf2_rounds = 0;
+  std::uint64_t hmacs = 0;     ///< outside PBKDF2
+  std::uint64_t hashes = 0;    ///< SHA-256 and MD5
+  std::uint64_t unsealed = 0;  ///< secrets opened with a private key
+  bool operator==(const Work&) const = default;
+};
+[[nodiscard]] Work& work();
+
 /// SHA-256 over the concatenation of `parts`.
 [[nodiscard]] Digest32 sha256(std::span<const std::string_view> parts);
 /// Lower-case hexadecimal MD5 of stamp followed by secret, as APOP wants it (RFC 1939 section 7).
 [[nodiscard]] std::string md5_hex(std::string_view stamp, std::string_view secret);
+/// Lower-case hexadecimal HMAC-MD5, as CRAM-MD5 wants it (RFC 2195 section 2).
+[[nodiscard]] std::string hmac_md5_hex(std::string_view key, std::string_view data);
 [[nodiscard]] Digest32 hmac_sha256(std::string_view key, std::string_view data);
 /// PBKDF2 with HMAC-SHA-256: Hi() of RFC 5802 section 2.2.
 [[nodiscard]] Digest32 pbkdf2_sha256(std::string_view password, std::string_view salt, std::uint32_t iterations);
@@ -54,6 +66,9 @@ class Xxh3Stream {
 [[nodiscard]] std::string base64_encode(std::string_view bytes);
 /// Empty for anything that is not canonical base64.
 [[nodiscard]] std::optional<std::string> base64_decode(std::string_view text);
+/// The same into room of the caller's, who wipes it: texts that hold passwords leave no copy on the heap. `out` has room for
+/// text.size() / 4 * 3 octets. Returns octets written.
+[[nodiscard]] std::optional<std::size_t> base64_decode_into(std::string_view text, std::span<char> out);
 
 /// Bytes of a digest as a view for the functions above.
 template <std::size_t N>

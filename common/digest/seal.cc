@@ -10,6 +10,8 @@
 #include <cstring>
 #include <memory>
 
+#include "common/digest/digest.h"
+
 namespace qpop::digest {
 
 namespace {
@@ -183,6 +185,7 @@ Result<std::string> seal(const PublicKey& recipient, std::string_view plain, std
 }
 
 Result<Secret> open_sealed(const Secret& secret, std::string_view blob, std::string_view associated) {
+  ++work().unsealed;
   if (blob.size() != kSealedOctets || static_cast<std::byte>(blob.front()) != kSealVersion) {
     return Error{ErrorKind::malformed, "sealed secret has an unknown form"};
   }

@@ -32,6 +32,7 @@ struct MessageHeader {
 /// Text with its length, at most N octets; a length beyond N never leaves view().
 template <std::size_t N>
 struct FixedText {
+  static constexpr std::size_t kMost = N;
   std::uint16_t size = 0;
   std::array<char, N> bytes{};
 

@@ -4,10 +4,12 @@
 //   monitor -> session        StartSession (client socket, authenticator channel), MaildropChannel, UpdateChannel, LoginRefused,
 //                             EndSession
 //   session -> monitor        LogLine, RequestUpdate, SessionReport
-//   monitor -> authenticator  AttachSession (channel)
-//   authenticator -> monitor  LogLine, LoginAccepted, LoginFailed
-//   authenticator -> session  SessionGreeting, VerifyResult
-//   session -> authenticator  VerifyPassword, VerifyApop
+//   monitor -> authenticator  AttachSession (channel), LoginDecision, CheckerChannel (channel), EndSession
+//   authenticator -> monitor  LogLine, LoginAccepted, LoginFailed, RequestChecker
+//   authenticator -> session  SessionGreeting, VerifyResult, CramChallenge, ScramChallenge, ScramSignature
+//   session -> authenticator  VerifyPassword, VerifyApop, CramBegin, VerifyCram, ScramBegin, ScramFinish, SaslDone, SaslCancel
+//   authenticator -> checker  CheckSystemPassword
+//   checker -> authenticator  SystemVerdict
 //   maildrop -> monitor       LogLine, DotlockRequest, MaildropRecovered
 //   monitor -> maildrop       DotlockReply
 //   maildrop -> session       MaildropOpened (session lock, listing, spool), MaildropFailed, UpdateDone
@@ -49,6 +51,20 @@ enum class MessageType : std::uint16_t {
   update_begin,
   update_part,
   maildrop_recovered,
+  login_decision,
+  request_checker,
+  checker_channel,
+  cram_begin,
+  cram_challenge,
+  verify_cram,
+  scram_begin,
+  scram_challenge,
+  scram_finish,
+  scram_signature,
+  sasl_done,
+  sasl_cancel,
+  check_system_password,
+  system_verdict,
 };
 
 /// 128 random bits made by the monitor: a session proves who it is by holding the channel, never by this number.
@@ -65,8 +81,11 @@ struct StartSession {
   std::uint32_t login_seconds = 0;
   std::uint32_t write_seconds = 0;
   std::uint8_t clear_text_allowed = 0;
+  std::uint8_t clear_text_inside_tls = 0;  ///< when it is not: TLS would help
   std::uint8_t shy = 0;
-  std::array<std::uint8_t, 2> reserved{};
+  std::uint8_t downcase_user = 0;
+  std::uint8_t trim_domain = 0;
+  std::array<std::uint8_t, 3> reserved{};
 };
 
 struct MaildropChannel {
@@ -114,8 +133,11 @@ struct SessionReport {
 struct AttachSession {
   static constexpr auto kType = MessageType::attach_session;
   SessionId session{};
+  FixedText<64> block;  ///< address block of the client; what penalties are counted by
   std::uint8_t clear_text_allowed = 0;
-  std::array<std::uint8_t, 7> reserved{};
+  std::uint8_t clear_text_not_with_apop = 0;  ///< clear-text-password = local: who has an APOP secret must use it
+  std::uint8_t inside_tls = 0;
+  std::array<std::uint8_t, 3> reserved{};
 };
 
 struct LoginAccepted {
@@ -131,12 +153,35 @@ struct LoginFailed {
   FixedText<120> reason;  ///< for the log
 };
 
+/// The monitor's answer to LoginAccepted. `refused`: by a rule of the administrator, which the monitor logs; the client must not be
+/// able to tell it from a wrong password.
+struct LoginDecision {
+  static constexpr auto kType = MessageType::login_decision;
+  SessionId session{};
+  std::uint32_t refused = 0;
+};
+
+/// A process that may ask the system about one password is wanted for this session.
+struct RequestChecker {
+  static constexpr auto kType = MessageType::request_checker;
+  SessionId session{};
+};
+
+/// With one end of a pair that leads to that process; without it when none could be started.
+struct CheckerChannel {
+  static constexpr auto kType = MessageType::checker_channel;
+  SessionId session{};
+};
+
 struct SessionGreeting {
   static constexpr auto kType = MessageType::session_greeting;
   FixedText<320> stamp;  ///< APOP time stamp with its angle brackets; empty when APOP cannot be used
+  std::uint16_t reserved = 0;
+  std::uint32_t mechanisms = 0;  ///< sasl::MechanismSet that can be used now
 };
 
-enum class Verdict : std::uint32_t { accepted, refused, temporary_failure };
+/// too_many: nothing was looked at, because too many logins of this address block failed.
+enum class Verdict : std::uint32_t { accepted, refused, temporary_failure, too_many };
 
 struct VerifyResult {
   static constexpr auto kType = MessageType::verify_result;
@@ -147,12 +192,87 @@ struct VerifyPassword {
   static constexpr auto kType = MessageType::verify_password;
   UserName user;
   FixedText<255> password;
+  std::uint8_t other_authorization = 0;  ///< the client wants to act as somebody else, which nobody may
 };
 
 struct VerifyApop {
   static constexpr auto kType = MessageType::verify_apop;
   UserName user;
   std::array<char, 32> digest{};
+};
+
+/// A digest of another length cannot be right; it goes the way of any wrong one.
+inline void set_digest(std::array<char, 32>& out, std::string_view digest) {
+  for (std::size_t i = 0; i < out.size(); ++i) out.at(i) = digest.size() == out.size() ? digest[i] : '-';
+}
+
+struct CramBegin {
+  static constexpr auto kType = MessageType::cram_begin;
+  std::uint32_t reserved = 0;
+};
+
+struct CramChallenge {
+  static constexpr auto kType = MessageType::cram_challenge;
+  FixedText<320> text;
+};
+
+struct VerifyCram {
+  static constexpr auto kType = MessageType::verify_cram;
+  UserName user;
+  std::array<char, 32> digest{};
+};
+
+/// The first message of a SCRAM client in pieces; `bare` is hashed as it is, never read.
+struct ScramBegin {
+  static constexpr auto kType = MessageType::scram_begin;
+  UserName user;
+  FixedText<128> nonce;
+  FixedText<600> bare;
+  std::uint8_t other_authorization = 0;
+};
+
+struct ScramChallenge {
+  static constexpr auto kType = MessageType::scram_challenge;
+  FixedText<300> text;
+};
+
+struct ScramFinish {
+  static constexpr auto kType = MessageType::scram_finish;
+  FixedText<900> without_proof;
+  FixedText<170> nonce;
+  std::array<std::byte, 32> proof{};
+  std::uint8_t not_bound = 0;  ///< the client bound another channel than this one
+};
+
+/// The proof was right; the client is shown this and says whether it believes us: SaslDone or SaslCancel.
+struct ScramSignature {
+  static constexpr auto kType = MessageType::scram_signature;
+  FixedText<64> text;
+};
+
+struct SaslDone {
+  static constexpr auto kType = MessageType::sasl_done;
+  std::uint32_t reserved = 0;
+};
+
+/// The client gave up an exchange that had begun.
+struct SaslCancel {
+  static constexpr auto kType = MessageType::sasl_cancel;
+  std::uint32_t reserved = 0;
+};
+
+struct CheckSystemPassword {
+  static constexpr auto kType = MessageType::check_system_password;
+  UserName user;
+  FixedText<255> password;
+};
+
+enum class SystemOutcome : std::uint32_t { accepted, refused, unknown_user, temporary_failure };
+
+struct SystemVerdict {
+  static constexpr auto kType = MessageType::system_verdict;
+  SystemOutcome outcome = SystemOutcome::temporary_failure;
+  FixedText<120> reason;  ///< for the log
 };
 
 enum class DotlockOp : std::uint32_t { lock, touch, unlock };

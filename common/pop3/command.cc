@@ -18,7 +18,7 @@ struct VerbName {
   Verb verb;
 };
 constexpr std::array kVerbs{
-    VerbName{"APOP", Verb::apop}, VerbName{"CAPA", Verb::capa}, VerbName{"DELE", Verb::dele},    VerbName{"LAST", Verb::last},
+    VerbName{"APOP", Verb::apop}, VerbName{"AUTH", Verb::auth}, VerbName{"CAPA", Verb::capa}, VerbName{"DELE", Verb::dele},    VerbName{"LAST", Verb::last},
     VerbName{"LIST", Verb::list}, VerbName{"NOOP", Verb::noop}, VerbName{"PASS", Verb::pass},    VerbName{"QUIT", Verb::quit},
     VerbName{"RETR", Verb::retr}, VerbName{"RSET", Verb::rset}, VerbName{"STAT", Verb::stat},    VerbName{"TOP", Verb::top},
     VerbName{"UIDL", Verb::uidl}, VerbName{"USER", Verb::user}, VerbName{"GET", Verb::http},     VerbName{"HEAD", Verb::http},
@@ -48,7 +48,8 @@ void split_words(Command& command) {
 }  // namespace
 
 void LineReader::append(std::string_view part) {
-  const std::size_t room = buffer_.size() - size_;
+  const std::size_t most = std::min(limit_ + 2, buffer_.size());
+  const std::size_t room = most - std::min(most, size_);
   const std::size_t taken = std::min(room, part.size());
   std::memcpy(buffer_.data() + size_, part.data(), taken);
   size_ += taken;
@@ -69,7 +70,7 @@ LineReader::Step LineReader::feed(std::string_view bytes) {
   append(bytes.substr(0, end));
   finished_ = true;
   if (size_ > 0 && excess_ == 0 && buffer_[size_ - 1] == '\r') --size_;
-  const bool too_long = excess_ > 0 || size_ > kMaxCommandLine - 2;
+  const bool too_long = excess_ > 0 || size_ > limit_ - 2;
   return {too_long ? Event::too_long : Event::line, end + 1};
 }
 

@@ -13,6 +13,8 @@ namespace qpop::pop3 {
 
 /// RFC 2449 section 4: "the maximum length of a command line ... is 255 octets, including the terminating CRLF".
 inline constexpr std::size_t kMaxCommandLine = 255;
+/// RFC 5034 section 4: lines of a SASL exchange are not bound by it, but by what the mechanisms need.
+inline constexpr std::size_t kMaxResponseLine = 4096;
 /// Octets of one over-long line after which the connection is given up.
 inline constexpr std::size_t kMaxExcess = 1024UL * 1024;
 
@@ -31,6 +33,8 @@ class LineReader {
   };
   /// Takes bytes up to and including the first line end.
   Step feed(std::string_view bytes);
+  /// Longest line, CRLF included; at most kMaxResponseLine. Counts from the next line on, and for one of which no octet was seen.
+  void set_limit(std::size_t octets) { limit_ = octets; }
   /// Valid until the next feed(); may hold any byte but LF.
   [[nodiscard]] std::string_view line() const { return {buffer_.data(), size_}; }
   /// Overwrites what is buffered; lines carry passwords.
@@ -38,15 +42,16 @@ class LineReader {
 
  private:
   void append(std::string_view part);
-  // +2: a line of exactly 255 octets with its CRLF, and one octet more to know that it is too long.
-  std::array<char, kMaxCommandLine + 2> buffer_{};
+  // +2: a line of exactly the longest size with its CRLF, and one octet more to know that it is too long.
+  std::array<char, kMaxResponseLine + 2> buffer_{};
   std::size_t size_ = 0;
+  std::size_t limit_ = kMaxCommandLine;
   std::size_t excess_ = 0;
   bool finished_ = true;
 };
 
 enum class Verb : std::uint8_t {
-  apop, capa, dele, last, list, noop, pass, quit, retr, rset, stat, top, uidl, user,
+  apop, auth, capa, dele, last, list, noop, pass, quit, retr, rset, stat, top, uidl, user,
   http,     ///< a verb of HTTP: another protocol was talked into talking to us
   unknown,
 };

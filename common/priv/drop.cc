@@ -27,7 +27,7 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 
-Account to_account(const passwd& entry) { return {entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir}; }
+Account to_account(const passwd& entry) { return {entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell}; }
 
 base::Status prove_dropped(uid_t uid, gid_t gid) {
   std::array<uid_t, 3> uids{};

@@ -16,6 +16,7 @@ struct Account {
   uid_t uid = 0;
   gid_t gid = 0;
   std::string home;
+  std::string shell{};
 };
 
 /// System account by name. Errors: not_found, io.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The authenticator role: checks credentials against the database and tells the monitor, on its own channel, who logged in.
+// The authenticator role: checks credentials against the database, has system accounts checked by a process that the monitor starts,
+// and tells the monitor, on its own channel, who logged in.
 //
 // Runs as: pop, owner of the database; it never sees network or mail. Failures are answered late, without blocking others.
 #pragma once
@@ -16,11 +17,14 @@ namespace qpop::authenticator {
 
 struct Start {
   std::string database;
-  base::UniqueFd key;  ///< private key of the APOP secrets; invalid: no APOP
+  base::UniqueFd key;        ///< private key of the APOP secrets; invalid: no APOP, no CRAM-MD5
+  base::UniqueFd penalties;  ///< file of waits, shared with other servers' authenticators; invalid: kept in memory
   uid_t uid = 0;
   gid_t gid = 0;
   std::int64_t failed_login_delay_s = 2;
   std::string server_name;
+  bool ask_database = true;  ///< option auth-backends names it
+  bool ask_system = false;   ///< it names pam or shadow, and accounts are system users
   ipc::Channel monitor;
 };
 

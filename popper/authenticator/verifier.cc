@@ -8,6 +8,7 @@
 
 #include "common/authdb/key_file.h"
 #include "common/authdb/password.h"
+#include "common/authdb/record.h"
 #include "common/authdb/user_name.h"
 #include "common/digest/digest.h"
 
@@ -34,7 +35,18 @@ Verdict refused(Reason reason) {
   return {Outcome::refused, reason, {}};
 }
 
+/// As long as a record with everything in it.
+std::string make_dummy_record() {
+  Account account;
+  account.scram.emplace();
+  account.sealed_apop.assign(digest::kSealedOctets, 'x');
+  return authdb::encode_account(kDummyName, account);
+}
+
 }  // namespace
+
+Verifier::Verifier(std::string database_path, uid_t owner)
+    : path_(std::move(database_path)), owner_(owner), dummy_record_(make_dummy_record()) {}
 
 std::string_view words(Reason reason) {
   switch (reason) {
@@ -50,6 +62,14 @@ std::string_view words(Reason reason) {
       return "wrong password";
     case Reason::no_apop_secret:
       return "account has no APOP secret";
+    case Reason::no_scram:
+      return "account has no SCRAM verifier";
+    case Reason::clear_text:
+      return "a clear password is not allowed here";
+    case Reason::other_authorization:
+      return "asked to act as another user";
+    case Reason::not_bound:
+      return "bound to another channel";
     case Reason::no_database:
       return "no POP authentication DB";
     case Reason::database:
@@ -87,18 +107,38 @@ Result<std::optional<Account>> Verifier::look_up(std::string_view user) {
   auto found = (*database)->find(user);
   // Whatever is wrong may be mended by opening it again: grown too often, shrunk, replaced in place.
   if (!found && found.error().kind() != ErrorKind::malformed) database_.reset();
+  // Reading a record takes a microsecond, which thousands of tries would show.
+  if (found && !*found) (void)authdb::decode_account(kDummyName, dummy_record_);
   return found;
 }
 
-Verdict Verifier::check_password(std::string_view user, const Secret& password) {
+Verdict Verifier::check_password(std::string_view user, const Secret& password, const Circumstances& how) {
   const auto account = look_up(user);
   if (!account) return cannot(account.error());
-  const bool right = authdb::matches_password(database_->meta(), user, *account ? &**account : nullptr, password);
-  if (!*account)
+  const Account* known = *account ? &**account : nullptr;
+  // Made up for those who have none, and for the others as well: a few microseconds, but always the same.
+  if (known != nullptr && known->scram) (void)authdb::dummy_scram(database_->meta(), user);
+  const bool right = authdb::matches_password(database_->meta(), user, known, password);
+  if (known == nullptr)
     return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
-  if ((*account)->disabled) return refused(Reason::disabled);
+  if (known->disabled) return refused(Reason::disabled);
   if (!right) return refused(Reason::wrong_password);
-  return {Outcome::accepted, Reason::none, {}};
+  const bool must_use_apop = how.clear_text_not_with_apop && !how.inside_tls && !known->sealed_apop.empty();
+  if (!how.clear_text_allowed || must_use_apop) return refused(Reason::clear_text);
+  Verdict accepted{Outcome::accepted, Reason::none};
+  if (how.inside_tls && authdb::needs_upgrade(database_->meta(), *known)) accepted.detail = upgrade(user, *known, password);
+  return accepted;
+}
+
+/// Returns why it did not work; the login is good all the same.
+std::string Verifier::upgrade(std::string_view user, const Account& matched, const Secret& password) {
+  // LMDB must not have the file open twice in one process.
+  database_.reset();
+  auto writable = authdb::Database::open(path_, owner_, authdb::Access::read_write);
+  if (!writable) return writable.error().message();
+  // popauth may have set another password since: then nothing is stored.
+  const auto stored = writable->upgrade(user, matched, password);
+  return stored ? std::string{} : stored.error().message();
 }
 
 Status Verifier::prepare_dummy(const authdb::Meta& meta) {
@@ -117,7 +157,7 @@ Status Verifier::prepare_dummy(const authdb::Meta& meta) {
   return {};
 }
 
-Verdict Verifier::check_apop(std::string_view user, std::string_view stamp, std::string_view digest) {
+Verdict Verifier::check_digest(std::string_view user, std::string_view stamp, std::string_view digest, Digest make) {
   const auto account = look_up(user);
   if (!account) return cannot(account.error());
   if (auto ok = prepare_dummy(database_->meta()); !ok)
@@ -126,13 +166,58 @@ Verdict Verifier::check_apop(std::string_view user, std::string_view stamp, std:
   const auto secret =
       authdb::open_apop(key_, has_secret ? user : kDummyName, has_secret ? (*account)->sealed_apop : dummy_sealed_);
   if (!secret) return {Outcome::temporary_failure, Reason::database, secret.error().at("APOP secret").message()};
-  const bool right = base::equal_constant_time(digest::md5_hex(stamp, secret->view()), digest);
+  const bool right = base::equal_constant_time(make(stamp, secret->view()), digest);
   if (!*account)
     return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
   if ((*account)->disabled) return refused(Reason::disabled);
   if (!has_secret) return refused(Reason::no_apop_secret);
   if (!right) return refused(Reason::wrong_password);
-  return {Outcome::accepted, Reason::none, {}};
+  return {Outcome::accepted, Reason::none};
+}
+
+Verdict Verifier::check_apop(std::string_view user, std::string_view stamp, std::string_view digest) {
+  return check_digest(user, stamp, digest, digest::md5_hex);
+}
+
+Verdict Verifier::check_cram_md5(std::string_view user, std::string_view challenge, std::string_view digest) {
+  return check_digest(user, challenge, digest, [](std::string_view text, std::string_view secret) {
+    return digest::hmac_md5_hex(secret, text);
+  });
+}
+
+ScramStart Verifier::begin_scram(std::string_view user) {
+  ScramStart start;
+  // SASLprep of the name (RFC 5802 section 5.1); what it makes of our names is the name itself.
+  start.user = authdb::prepare_password(Secret{user}).view();
+  const auto account = look_up(start.user);
+  if (!account) {
+    start.verdict = cannot(account.error());
+    return start;
+  }
+  const bool has_verifier = *account && (*account)->scram;
+  const auto made_up = authdb::dummy_scram(database_->meta(), start.user);
+  const auto& verifier = has_verifier ? *(*account)->scram : made_up;
+  start.secret = {std::string{digest::view_of(verifier.salt)}, verifier.iterations, verifier.stored_key, verifier.server_key};
+  start.verdict = {Outcome::accepted, Reason::none};
+  if (!*account) {
+    start.verdict = refused(authdb::is_acceptable_user_name(start.user) ? Reason::unknown_user : Reason::unacceptable_name);
+  } else if ((*account)->disabled) {
+    start.verdict = refused(Reason::disabled);
+  } else if (!has_verifier) {
+    start.verdict = refused(Reason::no_scram);
+  }
+  return start;
+}
+
+Verdict Verifier::check_external(std::string_view authorization, std::string_view certificate_name) {
+  const auto account = look_up(certificate_name);
+  if (!account) return cannot(account.error());
+  if (certificate_name.empty()) return refused(Reason::wrong_password);
+  if (!authorization.empty() && authorization != certificate_name) return refused(Reason::other_authorization);
+  if (!*account)
+    return refused(authdb::is_acceptable_user_name(certificate_name) ? Reason::unknown_user : Reason::unacceptable_name);
+  if ((*account)->disabled) return refused(Reason::disabled);
+  return {Outcome::accepted, Reason::none};
 }
 
 Result<bool> Verifier::has_apop(std::string_view user) {

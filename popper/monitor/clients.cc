@@ -90,6 +90,7 @@ void Monitor::make_room_for_login() {
   end_session(oldest->pid, true);
 }
 
+/// There is no TLS yet: `tls` allows nobody.
 bool Monitor::clear_text_allowed(const ClientAddress& address) const {
   const auto& policy = settings_.text(Opt::clear_text_password);
   if (policy == "always") return true;
@@ -106,7 +107,10 @@ void Monitor::hand_over(LiveSession& session, base::UniqueFd client, const Clien
   const auto authenticator = std::ranges::find_if(authenticators_, [](const auto& entry) { return !entry.second.retired; });
   ipc::AttachSession attach;
   attach.session = session.id;
+  const auto& policy = settings_.text(Opt::clear_text_password);
+  attach.block.set(address.block);
   attach.clear_text_allowed = clear_text_allowed(address) ? 1 : 0;
+  attach.clear_text_not_with_apop = policy == "local" ? 1 : 0;
   if (pair && authenticator != authenticators_.end()) {
     const std::array<int, 1> end{pair->second.fd()};
     if (auto sent = authenticator->second.channel.send(attach, end, false); !sent) log::error("authenticator: {}", sent.error().message());
@@ -118,6 +122,9 @@ void Monitor::hand_over(LiveSession& session, base::UniqueFd client, const Clien
   start.login_seconds = static_cast<std::uint32_t>(settings_.number(Opt::login_timeout));
   start.write_seconds = static_cast<std::uint32_t>(settings_.number(Opt::write_timeout));
   start.clear_text_allowed = attach.clear_text_allowed;
+  start.clear_text_inside_tls = policy == "default" || policy == "tls" ? 1 : 0;
+  start.downcase_user = settings_.boolean(Opt::downcase_user) ? 1 : 0;
+  start.trim_domain = settings_.boolean(Opt::trim_domain) ? 1 : 0;
   start.shy = settings_.boolean(Opt::shy) ? 1 : 0;
   session.phase = Phase::authorization;
   session.client = address;

@@ -25,7 +25,7 @@ enum class Phase : std::uint8_t {
   updating,       ///< asked for the update
 };
 
-inline constexpr std::size_t kRequestTypes = 32;
+inline constexpr std::size_t kRequestTypes = 64;
 
 struct LiveSession {
   pid_t pid = -1;
@@ -52,6 +52,12 @@ struct MaildropJob {
   std::unique_ptr<SpoolDotlock> dotlock;  ///< once asked for
   std::array<unsigned, kRequestTypes> requests{};
   bool reaped = false;
+};
+
+/// A process that asks the system about one password.
+struct CheckerProcess {
+  ipc::SessionId session{};
+  std::int64_t deadline_ms = 0;
 };
 
 struct AuthenticatorProcess {

@@ -148,6 +148,7 @@ int Monitor::loop() {
     check_deadlines();
     if (recovery_ == nullptr && !single_ && !stopping_ && clock_.monotonic_ms() >= spares_again_ms_) refill_spares();
   }
+  for (const auto& [pid, checker] : checkers_) ::kill(pid, SIGKILL);  // nobody waits for its answer any more
   if (recovery_ == nullptr) log::info("Server: {}", single_ ? "session served" : "stopped");
   return 0;
 }
@@ -172,6 +173,7 @@ void Monitor::check_deadlines() {
     }
   }
   end_overdue_logins(now);
+  end_late_checkers(now);
 }
 
 /// The session ends itself after login-timeout; one that does not is not ours any more.
@@ -206,6 +208,8 @@ void Monitor::on_child(pid_t pid, int status) {
     session->second.reaped = true;
     const int channel = session->second.channel.fd();
     for (int i = 0; i < kMaxDrain && watches_.contains(channel); ++i) on_session_message(pid);
+    // So may a failed login of its, which the log watchers must see.
+    for (const auto& [number, process] : authenticators_) hear_authenticator(number);
     // A role that cannot even start is tried again, not in a loop.
     if (session->second.phase == Phase::spare) spares_again_ms_ = clock_.monotonic_ms() + 1000;
     const bool expected = session->second.told_to_end || (!killed && WEXITSTATUS(status) == 0);
@@ -220,6 +224,9 @@ void Monitor::on_child(pid_t pid, int status) {
     jobs_.erase(pid);
     ended.dotlock.reset();  // it may have died with the dotlock held
     on_job_end(ended, killed, WEXITSTATUS(status), how);
+  } else if (checkers_.erase(pid) != 0) {
+    // The authenticator sees the end of its channel.
+    if (killed) log::error("process {} that asked the system about a login ended: {}", pid, how);
   } else if (const auto authenticator = authenticators_.find(pid); authenticator != authenticators_.end()) {
     if (!authenticator->second.retired && !stopping_) {
       log::error("authenticator process {} ended: {}; starting another", pid, how);

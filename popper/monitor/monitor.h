@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/config/settings.h"
 #include "common/priv/drop.h"
+#include "popper/monitor/access.h"
 #include "popper/monitor/live_session.h"
 #include "popper/monitor/recover.h"
 #include "popper/monitor/roles.h"
@@ -88,6 +89,7 @@ class Monitor {
   LiveSession* spawn_session();
   void refill_spares();
   bool spawn_authenticator();
+  base::Result<ipc::Channel> spawn_checker(const LiveSession& session);
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
   [[nodiscard]] base::Result<MailOwner> find_owner(std::string_view user);
   void end_session(pid_t pid, bool kill);
@@ -105,14 +107,21 @@ class Monitor {
   void on_session_message(pid_t pid);
   void on_maildrop_message(pid_t pid);
   void on_authenticator_message(pid_t pid);
+  void hear_authenticator(pid_t pid);
   void on_request_update(LiveSession& session, const ipc::Frame& frame);
   void on_report(LiveSession& session, const ipc::Frame& frame);
   void on_log_line(const ipc::Frame& frame, pid_t from, unsigned count);
-  void on_login_accepted(const ipc::LoginAccepted& message);
-  void on_login_failed(const ipc::LoginFailed& message);
   void on_dotlock(MaildropJob& job, const ipc::Frame& frame);
   void on_recovered(MaildropJob& job, const ipc::Frame& frame);
   LiveSession* find_session(const ipc::SessionId& id);
+
+  // logins.cc: what the authenticator says of a session
+  void on_login_accepted(const ipc::Channel& authenticator, const ipc::LoginAccepted& message);
+  void on_login_failed(const ipc::LoginFailed& message);
+  void on_request_checker(const ipc::Channel& authenticator, const ipc::RequestChecker& message);
+  void log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason);
+  [[nodiscard]] base::Status check_rules(std::string_view user);
+  void end_late_checkers(std::int64_t now);
   friend struct RequestTable;
   friend struct JobRequestTable;
 
@@ -128,6 +137,9 @@ class Monitor {
   std::map<pid_t, LiveSession> sessions_;
   std::map<pid_t, MaildropJob> jobs_;
   std::map<pid_t, AuthenticatorProcess> authenticators_;
+  std::map<pid_t, CheckerProcess> checkers_;
+  NameFile allowed_names_;  ///< auth-file
+  NameFile refused_names_;  ///< nonauth-file
   std::deque<pid_t> spares_;
   std::map<std::string, unsigned> per_block_;
   std::string empty_root_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The request table: what a less privileged process may ask, in which phase, how often. Anything else ends its session.
 // Runs as: root, or the user who started the server.
+#include <poll.h>
+
 #include <algorithm>
 #include <array>
 #include <csignal>
@@ -130,6 +132,18 @@ LiveSession* Monitor::find_session(const ipc::SessionId& id) {
   return nullptr;
 }
 
+/// Everything it has said so far.
+void Monitor::hear_authenticator(pid_t pid) {
+  constexpr int kMost = 1000;  // a socket buffer holds fewer
+  for (int i = 0; i < kMost; ++i) {
+    const auto found = authenticators_.find(pid);
+    if (found == authenticators_.end() || !found->second.channel.valid()) return;
+    pollfd waiting{found->second.channel.fd(), POLLIN, 0};
+    if (::poll(&waiting, 1, 0) <= 0) return;
+    on_authenticator_message(pid);
+  }
+}
+
 void Monitor::on_authenticator_message(pid_t pid) {
   const auto found = authenticators_.find(pid);
   if (found == authenticators_.end()) return;
@@ -137,9 +151,11 @@ void Monitor::on_authenticator_message(pid_t pid) {
   ipc::LogLine line;
   ipc::LoginAccepted accepted;
   ipc::LoginFailed failed;
+  ipc::RequestChecker checker;
   if (frame && frame->read(line)) return on_log_line(*frame, pid, 1);
-  if (frame && frame->read(accepted)) return on_login_accepted(accepted);
+  if (frame && frame->read(accepted)) return on_login_accepted(found->second.channel, accepted);
   if (frame && frame->read(failed)) return on_login_failed(failed);
+  if (frame && frame->read(checker)) return on_request_checker(found->second.channel, checker);
   if (!frame && is_done(frame.error())) return;
   unwatch(found->second.channel.fd());
   found->second.channel.close();
@@ -147,34 +163,6 @@ void Monitor::on_authenticator_message(pid_t pid) {
     log::error("authenticator process {}: message that is not allowed; killed", pid);
     ::kill(pid, SIGKILL);
   }
-}
-
-void Monitor::on_login_accepted(const ipc::LoginAccepted& message) {
-  LiveSession* session = find_session(message.session);
-  if (session == nullptr || session->phase != Phase::authorization) return;  // it has ended meanwhile
-  const auto user = message.user.view();
-  auto owner = find_owner(user);
-  if (!owner) {
-    const bool policy = owner.error().kind() == base::ErrorKind::denied;
-    log::warning("login of {} from {} refused: {}", base::escape_untrusted(user, 80), session->client.text, owner.error().message());
-    (void)session->channel.send(ipc::LoginRefused{policy ? ipc::Refusal::policy : ipc::Refusal::temporary}, {}, false);
-    return;
-  }
-  session->phase = Phase::transaction;
-  session->owner = std::move(*owner);
-  log::info("(v" QPOP_VERSION ") POP login by user \"{}\" at ({}) {}", session->owner.name, session->client.text, session->client.text);
-  if (!spawn_maildrop(MaildropWork::open, session->owner, session)) {
-    (void)session->channel.send(ipc::LoginRefused{ipc::Refusal::temporary}, {}, false);
-  }
-}
-
-void Monitor::on_login_failed(const ipc::LoginFailed& message) {
-  const LiveSession* session = find_session(message.session);
-  if (session == nullptr) return;
-  log::info("[AUTH] Failed attempted login to {} from host ({}) {}", base::escape_untrusted(message.user.view(), 80), session->client.text,
-            session->client.text);
-  log::info("login of {} from {} failed: {}", base::escape_untrusted(message.user.view(), 80), session->client.text,
-            base::escape_untrusted(message.reason.view()));
 }
 
 void Monitor::on_maildrop_message(pid_t pid) {

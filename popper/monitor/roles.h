@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "common/base/unique_fd.h"
 #include "common/ipc/channel.h"
@@ -40,12 +41,23 @@ struct MaildropTask {
 
 struct AuthenticatorTask {
   std::string database;
-  base::UniqueFd key;  ///< private key of the APOP secrets; invalid when there is none
+  base::UniqueFd key;        ///< private key of the APOP secrets; invalid when there is none
+  base::UniqueFd penalties;  ///< invalid when the file cannot be had
   uid_t uid = 0;
   gid_t gid = 0;
   std::int64_t failed_login_delay_s = 2;
   std::string server_name;
+  bool ask_database = true;
+  bool ask_system = false;
   ipc::Channel monitor;
+};
+
+/// Asks the system about one password.
+struct CheckerTask {
+  ipc::Channel authenticator;
+  std::vector<std::string> backends;  ///< "pam", "shadow", in the order in which they are asked
+  std::string client;                 ///< numeric address
+  bool honour_password_age = true;
 };
 
 struct SessionTask {
@@ -60,6 +72,7 @@ struct Roles {
   std::function<int(SessionTask)> session;
   std::function<int(AuthenticatorTask)> authenticator;
   std::function<int(MaildropTask)> maildrop;
+  std::function<int(CheckerTask)> checker;
 };
 
 }  // namespace qpop::monitor

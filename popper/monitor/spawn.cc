@@ -45,6 +45,19 @@ base::Status ensure_folder(const std::string& path, mode_t mode, uid_t uid, gid_
   return {};
 }
 
+/// The authenticator's table of waits: made here, because the state folder is ours; handed over open. Invalid when it cannot be had.
+base::UniqueFd open_penalties(const std::string& path, const priv::Account& owner) {
+  base::UniqueFd fd{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600)};
+  struct stat status {};
+  const bool ours = fd.valid() && ::fstat(fd.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1;
+  // Whoever the authenticator ran as before may have held it: then it is handed over.
+  if (ours && ::fchown(fd.get(), owner.uid, owner.gid) == 0 && ::fchmod(fd.get(), 0600) == 0) return fd;
+  log::warning("{}: not a file that can be used; penalties are kept in memory", path);
+  return {};
+}
+
+constexpr std::int64_t kCheckerMs = 30'000;
+
 }  // namespace
 
 bool is_safe_name(std::string_view name) {
@@ -116,6 +129,9 @@ bool Monitor::spawn_authenticator() {
   task.gid = environment_.auth_user.gid;
   task.failed_login_delay_s = settings_.number(Opt::failed_login_delay);
   task.server_name = environment_.server_name;
+  task.ask_database = asks_database(settings_);
+  task.ask_system = !system_backends(settings_, environment_).empty();
+  task.penalties = open_penalties(settings_.text(Opt::state_dir) + "/penalties", environment_.auth_user);
   task.monitor = std::move(pair->second);
   const pid_t pid = fork_role("popper-auth", [&] { return roles_.authenticator(std::move(task)); });
   if (pid < 0) return false;
@@ -124,6 +140,20 @@ bool Monitor::spawn_authenticator() {
   process.channel = std::move(pair->first);
   watch(process.channel.fd(), [this, pid] { on_authenticator_message(pid); });
   return true;
+}
+
+base::Result<ipc::Channel> Monitor::spawn_checker(const LiveSession& session) {
+  auto pair = ipc::Channel::pair();
+  if (!pair) return pair.error();
+  CheckerTask task;
+  task.authenticator = std::move(pair->second);
+  task.backends = system_backends(settings_, environment_);
+  task.client = session.client.text;
+  task.honour_password_age = settings_.boolean(Opt::check_password_expired);
+  const pid_t pid = fork_role("popper-check", [&] { return roles_.checker(std::move(task)); });
+  if (pid < 0) return base::Error{base::ErrorKind::io, "fork failed"};
+  checkers_[pid] = {session.id, clock_.monotonic_ms() + kCheckerMs};
+  return std::move(pair->first);
 }
 
 base::Result<MailOwner> Monitor::find_owner(std::string_view user) {

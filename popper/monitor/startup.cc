@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -93,8 +94,10 @@ void check_database(const Settings& settings, const Environment& environment, st
   const auto& path = settings.text(Opt::auth_db);
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) {
-    const char* hint = errno == ENOENT ? "; make it with: popauth -init" : "";
-    problems.push_back({fmt::format("{}: {}: {}{}", named(settings, Opt::auth_db), path, std::strerror(errno), hint)});
+    // An installation that knows system passwords only has none.
+    const bool optional = errno == ENOENT && !system_backends(settings, environment).empty();
+    const char* hint = optional ? "; system accounts alone can log in, and by a clear password alone" : errno == ENOENT ? "; make it with: popauth -init" : "";
+    problems.push_back({fmt::format("{}: {}: {}{}", named(settings, Opt::auth_db), path, std::strerror(errno), hint), optional});
     return;
   }
   const uid_t owner = environment.auth_user.uid;
@@ -107,6 +110,27 @@ void check_database(const Settings& settings, const Environment& environment, st
                                     status.st_mode & 07777U)});
   }
   if (auto key = open_key(path); !key) problems.push_back({fmt::format("{}: {}; APOP is not offered", named(settings, Opt::auth_db), key.error().message()), true});
+}
+
+std::vector<std::string_view> words_of(std::string_view text) {
+  std::vector<std::string_view> words;
+  while (!text.empty()) {
+    const auto word = text.substr(0, text.find(' '));
+    if (!word.empty()) words.push_back(word);
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+  }
+  return words;
+}
+
+void check_backends(const Settings& settings, const Environment& environment, std::vector<Problem>& problems) {
+  const auto words = words_of(settings.text(Opt::auth_backends));
+  const auto name = named(settings, Opt::auth_backends);
+  if (words.empty()) problems.push_back({fmt::format("{}: names nothing; want database, pam or shadow", name)});
+  for (const auto word : words) {
+    if (word != "database" && word != "pam" && word != "shadow") problems.push_back({fmt::format("{}: \"{}\": want database, pam or shadow", name, word)});
+  }
+  if (words.empty() || asks_database(settings) || !system_backends(settings, environment).empty()) return;
+  problems.push_back({fmt::format("{}: accounts exist in the database alone here (mail-user is set, or the server was not started by root)", name)});
 }
 
 void check_mail_locks(const Settings& settings, std::vector<Problem>& problems) {
@@ -122,6 +146,20 @@ void check_mail_locks(const Settings& settings, std::vector<Problem>& problems) 
 }
 
 }  // namespace
+
+bool asks_database(const Settings& settings) {
+  const auto words = words_of(settings.text(Opt::auth_backends));
+  return std::ranges::find(words, "database") != words.end();
+}
+
+std::vector<std::string> system_backends(const Settings& settings, const Environment& environment) {
+  std::vector<std::string> backends;
+  if (!environment.root || environment.mail_user) return backends;
+  for (const auto word : words_of(settings.text(Opt::auth_backends))) {
+    if (word == "pam" || word == "shadow") backends.emplace_back(word);
+  }
+  return backends;
+}
 
 base::Result<base::UniqueFd> open_key(const std::string& database) {
   const std::string path = database + ".key";
@@ -167,7 +205,7 @@ Environment look_up_environment(const Settings& settings, std::vector<Problem>& 
 }
 
 void check_environment(const Settings& settings, const Environment& environment, std::vector<Problem>& problems, Purpose purpose) {
-  for (const Opt id : {Opt::spool_dir, Opt::state_dir, Opt::auth_db, Opt::pid_file}) {
+  for (const Opt id : {Opt::spool_dir, Opt::state_dir, Opt::auth_db, Opt::pid_file, Opt::auth_file, Opt::nonauth_file}) {
     const auto& path = settings.text(id);
     if (!path.empty() && !path.starts_with('/')) problems.push_back({fmt::format("{}: \"{}\" must be an absolute path", named(settings, id), path)});
   }
@@ -175,7 +213,8 @@ void check_environment(const Settings& settings, const Environment& environment,
   check_state_dir(settings, problems);
   check_mail_locks(settings, problems);
   if (purpose == Purpose::recover) return;
-  check_database(settings, environment, problems);
+  check_backends(settings, environment, problems);
+  if (asks_database(settings)) check_database(settings, environment, problems);
   for (const auto& text : settings.list(Opt::listen)) {
     auto parsed = parse_listen(text);
     if (auto numeric = parsed ? check_numeric(*parsed) : base::Status{}; !numeric) parsed = numeric.error();

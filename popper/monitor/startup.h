@@ -21,6 +21,11 @@ enum class Purpose : std::uint8_t { serve, recover };
 void check_environment(const config::Settings& settings, const Environment& environment, std::vector<config::Problem>& problems,
                        Purpose purpose = Purpose::serve);
 
+/// Option auth-backends.
+[[nodiscard]] bool asks_database(const config::Settings& settings);
+/// "pam" and "shadow" in their order; none where accounts exist in the database alone.
+[[nodiscard]] std::vector<std::string> system_backends(const config::Settings& settings, const Environment& environment);
+
 /// The private key of the APOP secrets, "<database>.key": ours, and readable by nobody else, so that set-uid popauth cannot open them.
 [[nodiscard]] base::Result<base::UniqueFd> open_key(const std::string& database);
 

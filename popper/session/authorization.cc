@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// AUTHORIZATION state: USER, PASS, APOP, CAPA, and the way from a good login to an open maildrop.
+// AUTHORIZATION state: USER, PASS, APOP, CAPA (AUTH: sasl.cc), and the way from a good login to an open maildrop.
 // Runs as: popnet, without any right.
 // Source: RFC 1939 sections 4 and 7, RFC 2449, RFC 3206 (extended response codes).
+#include <algorithm>
+
 #include "common/base/secret.h"
 #include "common/base/text.h"
 #include "popper/session/dialogue.h"
@@ -12,29 +14,44 @@ namespace {
 
 constexpr int kMaxFailures = 3;
 constexpr int kMaxUnknown = 4;  // a client of another protocol does not get to try for long
-// A PAM module or a delayed refusal may take its time; longer than this something is broken.
-constexpr int kVerifyMs = 120'000;
 // Longer than the longest mail-lock-timeout; the maildrop process ends long before, and with it its channel.
 constexpr int kOpenMs = 900'000;
 
 }  // namespace
 
+/// Options downcase-user and trim-domain, in the order of the original.
+std::string Dialogue::login_name(std::string_view given) const {
+  std::string name{given};
+  if (start_.downcase_user != 0) std::ranges::transform(name, name.begin(), base::to_lower);
+  // A name that begins with "@" has nothing in front of a domain; it stays, and is nobody's.
+  if (const auto at = name.find('@'); start_.trim_domain != 0 && at != std::string::npos && at > 0) name.resize(at);
+  return name;
+}
+
+std::string_view Dialogue::clear_text_refusal() const {
+  if (start_.clear_text_inside_tls != 0) return "[AUTH] You must use TLS/SSL or stronger authentication such as APOP to connect to this server";
+  return "[AUTH] You must use stronger authentication such as APOP to connect to this server";
+}
+
 void Dialogue::on_user(const pop3::Command& command) {
-  if (start_.clear_text_allowed == 0) {
-    return err("[AUTH] You must use TLS/SSL or stronger authentication such as APOP to connect to this server");
-  }
+  if (start_.clear_text_allowed == 0) return err(clear_text_refusal());
   if (command.word_count == 0) return err("Too few arguments for the USER command.");
   if (command.word_count > 1) return err("Too many arguments for the USER command.");
-  user_ = command.words[0];
+  user_ = login_name(command.words[0]);
   has_user_ = true;
   ok(fmt::format("Password required for {}.", user_));
 }
 
 void Dialogue::on_pass(const pop3::Command& command) {
   if (!has_user_) return err("Send USER before PASS.");
+  verify_password(command.argument, false);
+}
+
+void Dialogue::verify_password(std::string_view password, bool other_authorization) {
   ipc::VerifyPassword request;
   request.user.set(user_);
-  request.password.set(command.argument);
+  request.password.set(password);
+  request.other_authorization = other_authorization ? 1 : 0;
   const auto sent = authenticator_.send(request);
   base::wipe(std::as_writable_bytes(std::span{&request, 1}));
   client_.wipe_line();
@@ -46,24 +63,28 @@ void Dialogue::on_apop(const pop3::Command& command) {
   if (command.word_count < 2) return err("Too few arguments for the APOP command.");
   if (command.word_count > 2) return err("Too many arguments for the APOP command.");
   ipc::VerifyApop request;
-  user_ = command.words[0];
+  user_ = login_name(command.words[0]);
   has_user_ = true;
   request.user.set(user_);
-  const auto digest = command.words[1];
-  // A digest of another length cannot be right; it goes the way of any wrong one.
-  for (std::size_t i = 0; i < request.digest.size(); ++i) request.digest[i] = i < digest.size() && digest.size() == 32 ? digest[i] : '-';
+  ipc::set_digest(request.digest, command.words[1]);
   conclude_login(authenticator_.send(request));
+}
+
+void Dialogue::authentication_broken(const base::Error* error) {
+  if (error != nullptr) log::error("{}: authenticator: {}", who(), error->message());
+  err("[SYS/TEMP] Authentication is not available, try again later");
+  finish(End::failure);
 }
 
 void Dialogue::conclude_login(const base::Status& sent) {
   auto frame = sent ? authenticator_.receive(kVerifyMs) : base::Result<ipc::Frame>{sent.error()};
   ipc::VerifyResult result;
-  if (!frame || !frame->read(result)) {
-    if (!frame) log::error("{}: authenticator: {}", who(), frame.error().message());
-    err("[SYS/TEMP] Authentication is not available, try again later");
-    return finish(End::failure);
-  }
-  switch (result.verdict) {
+  if (!frame || !frame->read(result)) return authentication_broken(frame ? nullptr : &frame.error());
+  conclude_verdict(result.verdict);
+}
+
+void Dialogue::conclude_verdict(ipc::Verdict verdict) {
+  switch (verdict) {
     case ipc::Verdict::accepted:
       return open_maildrop();
     case ipc::Verdict::refused:
@@ -72,12 +93,16 @@ void Dialogue::conclude_login(const base::Status& sent) {
       // Not the client's fault: it must not ask its user for another password (RFC 3206 section 4).
       err("[SYS/TEMP] POP authentication DB not available, try again later");
       return count_failure();
+    case ipc::Verdict::too_many:
+      err("[SYS/TEMP] Too many failed logins from your address, try again later");
+      return count_failure();
   }
 }
 
 void Dialogue::login_failed() {
-  // The same words for an unknown user, a wrong password and a disabled account.
-  err(fmt::format("[AUTH] Password supplied for \"{}\" is incorrect.", user_));
+  // The same words for an unknown user, a wrong password, a disabled account and a rule of the administrator. The monitor logs it:
+  // one event, one line.
+  say_error(fmt::format("[AUTH] Password supplied for \"{}\" is incorrect.", user_));
   count_failure();
 }
 
@@ -100,7 +125,6 @@ void Dialogue::open_maildrop() {
       return take_maildrop(ipc::Channel{std::move(frame->descriptors[0])});
     }
     if (frame && frame->read(refused)) {
-      if (refused.reason == ipc::Refusal::policy) return login_failed();
       return refuse_login(ipc::MaildropFailure::temporary);
     }
     if (frame && frame->read(end)) return finish(End::shutdown);
@@ -157,6 +181,7 @@ void Dialogue::on_capa() {
   std::string text = "+OK Capability list follows\r\nTOP\r\n";
   const bool logged_in = state_ == State::transaction;
   if (start_.clear_text_allowed != 0) text += "USER\r\n";
+  if (mechanisms() != 0) text += "SASL " + sasl::list(mechanisms()) + "\r\n";
   text += "UIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n";
   if (start_.shy == 0 || logged_in) text += "IMPLEMENTATION Qpopper-version-" QPOP_VERSION "\r\n";
   client_.put(text + ".\r\n");

@@ -33,6 +33,8 @@ class Client {
   Event next(std::int64_t deadline_ms);
   [[nodiscard]] std::string_view line() const { return reader_.line(); }
   void wipe_line();
+  /// Longest line of the next event: pop3::kMaxCommandLine (as it is at first) or pop3::kMaxResponseLine.
+  void limit_line(std::size_t octets) { reader_.set_limit(octets); }
 
   /// Queues text. Nothing happens after failed().
   void put(std::string_view text);

@@ -14,6 +14,8 @@
 #include "common/ipc/messages.h"
 #include "common/log/log.h"
 #include "common/pop3/command.h"
+#include "common/sasl/message.h"
+#include "common/sasl/scram.h"
 #include "popper/session/client.h"
 #include "popper/session/maildrop_view.h"
 
@@ -21,6 +23,9 @@ namespace qpop::session {
 
 /// RFC 1939 section 3; `done`: the connection is to be closed.
 enum class State : std::uint8_t { authorization, transaction, done };
+
+// A penalty (60 s), a PAM module (30 s) and a delayed refusal may take their time; longer than this something is broken.
+inline constexpr int kVerifyMs = 180'000;
 
 /// Why a session ended, for the log.
 enum class End : std::uint8_t { quit, closed, timeout, refused, shutdown, failure };
@@ -44,6 +49,7 @@ class Dialogue {
   // replies.cc: answers and log lines
   void ok(std::string_view text);
   void err(std::string_view text);
+  void say_error(std::string_view text);
   void sign_off();
   [[nodiscard]] std::string who() const;
 
@@ -53,12 +59,32 @@ class Dialogue {
   void on_apop(const pop3::Command& command);
   void on_capa();
   void on_unknown(const pop3::Command& command);
+  [[nodiscard]] std::string login_name(std::string_view given) const;
+  [[nodiscard]] std::string_view clear_text_refusal() const;
+  void verify_password(std::string_view password, bool other_authorization);
   void conclude_login(const base::Status& sent);
+  void conclude_verdict(ipc::Verdict verdict);
+  void authentication_broken(const base::Error* error);
   void login_failed();
   void count_failure();
   void open_maildrop();
   void take_maildrop(const ipc::Channel& maildrop);
   void refuse_login(ipc::MaildropFailure failure);
+
+  // sasl.cc
+  void on_auth(const pop3::Command& command);
+  void list_mechanisms();
+  void run_mechanism(sasl::Mechanism mechanism, std::optional<std::string_view> initial);
+  void auth_plain(std::optional<std::string_view> initial);
+  void auth_login(std::optional<std::string_view> initial);
+  void auth_cram_md5();
+  void auth_scram(sasl::Mechanism mechanism, std::optional<std::string_view> initial);
+  void scram_final(const sasl::ClientFirst& first, std::string_view message);
+  bool take_response(std::string_view challenge, std::optional<std::string_view> initial, sasl::Message& out);
+  bool decode_response(std::string_view line, sasl::Message& out);
+  void syntax_failed(const base::Error& error);
+  void cancel_exchange();
+  [[nodiscard]] sasl::MechanismSet mechanisms() const;
 
   // transaction.cc
   void dispatch_transaction(const pop3::Command& command);
@@ -96,6 +122,10 @@ class Dialogue {
   bool has_user_ = false;
   int failures_ = 0;
   int unknown_commands_ = 0;
+  int exchanges_ = 0;  ///< SASL exchanges begun
+  bool exchange_begun_ = false;  ///< the authenticator holds a challenge for us
+  sasl::MechanismSet usable_ = 0;
+  sasl::ChannelFacts channel_facts_;  ///< of TLS; empty as long as there is none
   std::optional<MaildropView> maildrop_;
 };
 

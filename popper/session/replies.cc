@@ -9,7 +9,7 @@ namespace qpop::session {
 /// "ada at 192.0.2.1 (192.0.2.1)", the form that log watchers of the original know.
 std::string Dialogue::who() const {
   const auto client = start_.client.view();
-  return fmt::format("{} at {} ({})", has_user_ ? base::escape_untrusted(user_, 80) : "(null)", client, client);
+  return fmt::format("{} at {} ({})", has_user_ ? base::escape_word(user_, 80) : "(null)", client, client);
 }
 
 void Dialogue::ok(std::string_view text) {
@@ -18,10 +18,15 @@ void Dialogue::ok(std::string_view text) {
   client_.put("\r\n");
 }
 
-void Dialogue::err(std::string_view text) {
+/// Without a log line.
+void Dialogue::say_error(std::string_view text) {
   client_.put("-ERR ");
   client_.put(text);
   client_.put("\r\n");
+}
+
+void Dialogue::err(std::string_view text) {
+  say_error(text);
   log::info("{}: -ERR {}", who(), text);
 }
 

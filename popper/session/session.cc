@@ -36,6 +36,7 @@ bool Dialogue::greet() {
     return false;
   }
   stamp_ = greeting.stamp.view();
+  usable_ = greeting.mechanisms;
   const auto text = start_.shy != 0 ? std::string{"ready"} : fmt::format("Qpopper (version " QPOP_VERSION ") at {} starting.", start_.server_name.view());
   ok(stamp_.empty() ? text : fmt::format("{}  {}", text, stamp_));
   return true;
@@ -119,6 +120,8 @@ void Dialogue::handle_line() {
       return on_pass(command);
     case apop:
       return on_apop(command);
+    case auth:
+      return on_auth(command);
     case http:
     case unknown:
       return on_unknown(command);

@@ -38,6 +38,7 @@ void Dialogue::dispatch_transaction(const pop3::Command& command) {
     case user:
     case pass:
     case apop:
+    case auth:
       return err("You are logged in already.");
     case capa:
     case quit:

@@ -4,6 +4,7 @@
 // Source: RFC 1939 section 6.
 #include <algorithm>
 
+#include "common/base/text.h"
 #include "popper/session/dialogue.h"
 
 namespace qpop::session {
@@ -21,7 +22,7 @@ void Dialogue::on_quit() {
     update();
   } else {
     if (state_ == State::authorization && has_user_) {
-      log::warning("Possible probe of account {} from host {} ({})", user_, start_.client.view(), start_.client.view());
+      log::warning("Possible probe of account {} from host {} ({})", base::escape_word(user_, 80), start_.client.view(), start_.client.view());
     }
     if (maildrop_) (void)monitor_.send(make_report(), {}, false);
     sign_off();

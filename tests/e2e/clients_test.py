@@ -106,10 +106,15 @@ def mpop(site):
 
     assert_all_there(fetch("user", "on", "on"), "mpop pipelined")
     assert fetch("user", "on", "auto") == b""
+    for mechanism in ("scram-sha-256", "cram-md5", "plain", "login"):
+        assert_all_there(fetch(mechanism, "on", "auto"), f"mpop {mechanism}")
     assert_all_there(fetch("apop", "off", "on"), "mpop APOP")
     assert site.read_spool() == b""
+    write(rc, f"account a\nhost 127.0.0.1\nport {site.port}\nuser ada\npassword wrong\nauth scram-sha-256\ntls off\n", site=site)
+    failed = site.run(["mpop", "-C", rc, "--status-only", "a"], check=False)
+    assert failed.returncode != 0, failed
     info = site.run(["mpop", "--serverinfo", "--host=127.0.0.1", f"--port={site.port}", "--tls=off"]).stdout
-    assert b"PIPELINING" in info.upper(), info
+    assert b"PIPELINING" in info.upper() and b"SCRAM-SHA-256" in info, info
 
 
 def getmail(site):
@@ -199,16 +204,19 @@ def nmh(site):
 def mutt(site):
     need("mutt")
     need("script")
-    rc, box = os.path.join(site.home, "muttrc"), os.path.join(site.home, "box")
-    open(box, "w").close()
-    write(rc, f'set pop_host="pop://127.0.0.1:{site.port}"\nset pop_user="ada"\nset pop_pass="{PASSWORD}"\n'
-              f'set pop_authenticators="apop:user"\nset pop_delete=yes\nset ssl_starttls=no\nset ssl_force_tls=no\nset quit=yes\n'
-              f'set move=no\nset folder="{site.home}"\nset spoolfile="{box}"\nset mbox_type=mbox\n', site=site)
-    site.own(site.home)
-    # Without a terminal of its own mutt refuses to run; an answer of "no" ends any question.
-    site.run(["env", "TERM=xterm", "script", "-qec", f"mutt -n -F {rc} -f {box} -e 'push <fetch-mail><quit>'", "/dev/null"], check=False, timeout=60)
-    assert_all_there(open(box, "rb").read(), "mutt")
-    assert site.read_spool() == b""
+    rc = os.path.join(site.home, "muttrc")
+    for authenticators in ("apop:user", "SCRAM-SHA-256", "CRAM-MD5", "PLAIN"):
+        fresh(site)
+        box = os.path.join(site.home, f"box.{authenticators}")
+        open(box, "w").close()
+        write(rc, f'set pop_host="pop://127.0.0.1:{site.port}"\nset pop_user="ada"\nset pop_pass="{PASSWORD}"\n'
+                  f'set pop_authenticators="{authenticators}"\nset pop_delete=yes\nset ssl_starttls=no\nset ssl_force_tls=no\nset quit=yes\n'
+                  f'set move=no\nset folder="{site.home}"\nset spoolfile="{box}"\nset mbox_type=mbox\n', site=site)
+        site.own(site.home)
+        # Without a terminal of its own mutt refuses to run; an answer of "no" ends any question.
+        site.run(["env", "TERM=xterm", "script", "-qec", f"mutt -n -F {rc} -f {box} -e 'push <fetch-mail><quit>'", "/dev/null"], check=False, timeout=60)
+        assert_all_there(open(box, "rb").read(), f"mutt {authenticators}")
+        assert site.read_spool() == b""
 
 
 def main():

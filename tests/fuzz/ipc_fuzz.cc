@@ -23,6 +23,11 @@ void check_text(const Frame& frame) {
   if constexpr (requires { message.user; }) require(message.user.view().size() <= 255);
   if constexpr (requires { message.text; }) require(message.text.view().size() <= sizeof message.text.bytes);
   if constexpr (requires { message.reason.bytes; }) require(message.reason.view().size() <= 120);
+  if constexpr (requires { message.nonce.bytes; }) require(message.nonce.view().size() <= sizeof message.nonce.bytes);
+  if constexpr (requires { message.bare.bytes; }) require(message.bare.view().size() <= sizeof message.bare.bytes);
+  if constexpr (requires { message.without_proof.bytes; }) require(message.without_proof.view().size() <= sizeof message.without_proof.bytes);
+  if constexpr (requires { message.block.bytes; }) require(message.block.view().size() <= sizeof message.block.bytes);
+  if constexpr (requires { message.password.bytes; }) require(message.password.view().size() <= 255);
   if constexpr (requires { message.stamp; }) require(message.stamp.view().size() <= 320);
 }
 
@@ -53,6 +58,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_text<SessionGreeting>(*frame);
   check_text<VerifyPassword>(*frame);
   check_text<VerifyApop>(*frame);
+  check_text<VerifyCram>(*frame);
+  check_text<CramChallenge>(*frame);
+  check_text<ScramBegin>(*frame);
+  check_text<ScramChallenge>(*frame);
+  check_text<ScramFinish>(*frame);
+  check_text<ScramSignature>(*frame);
+  check_text<CheckSystemPassword>(*frame);
+  check_text<SystemVerdict>(*frame);
+  check_text<AttachSession>(*frame);
   check_text<UpdatePart>(*frame);
   check_text<MaildropRecovered>(*frame);
   return 0;

@@ -8,11 +8,11 @@
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
-#include <chrono>
 #include <filesystem>
 #include <vector>
 
 #include "common/authdb/key_file.h"
+#include "common/sasl/scram_server.h"
 #include "tests/unit/db/temporary_folder.h"
 
 namespace {
@@ -26,6 +26,8 @@ using qpop::digest::md5_hex;
 using qpop::test::TemporaryFolder;
 using qpop::test::why;
 
+constexpr const char* kCryptOfTanstaaf =
+    "$6$saltsalt$JfDkfKepJJ8OUWRByLbPk38gXHsXisVEzfbhJNOdQONUSHJpsMS04wE7S46k63uzhSh1G0j2QJ1gqfWqZChQE.";
 constexpr std::string_view kStamp = "<1896.697170952@dbc.mtview.ca.us>";
 
 struct Fixture {
@@ -91,7 +93,7 @@ constexpr PasswordCase kPasswords[] = {
 
 BOOST_FIXTURE_TEST_CASE(passwords, Fixture) {
   for (const auto& c : kPasswords) {
-    const auto got = verifier.check_password(c.user, Secret{c.password});
+    const auto got = verifier.check_password(c.user, Secret{c.password}, Circumstances{});
     BOOST_TEST((got.outcome == c.outcome), c.user << " " << c.password << ": " << words(got.reason));
     BOOST_TEST((got.reason == c.reason), c.user << " " << c.password << ": " << words(got.reason));
   }
@@ -134,7 +136,7 @@ BOOST_FIXTURE_TEST_CASE(apop_without_key_is_temporary_and_tells_nothing_about_th
     BOOST_TEST((got.outcome == Outcome::temporary_failure), user);
     BOOST_TEST((got.reason == Reason::no_key), user);
   }
-  BOOST_TEST((keyless.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((keyless.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
 }
 
 BOOST_FIXTURE_TEST_CASE(who_has_apop, Fixture) {
@@ -146,19 +148,19 @@ BOOST_FIXTURE_TEST_CASE(who_has_apop, Fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(account_added_while_open_is_seen, Fixture) {
-  BOOST_TEST((verifier.check_password("eve", Secret{"new"}).reason == Reason::unknown_user));
+  BOOST_TEST((verifier.check_password("eve", Secret{"new"}, Circumstances{}).reason == Reason::unknown_user));
   add("eve", "new", true, false);
-  BOOST_TEST((verifier.check_password("eve", Secret{"new"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("eve", Secret{"new"}, Circumstances{}).outcome == Outcome::accepted));
   BOOST_TEST((verifier.check_apop("eve", kStamp, md5_hex(kStamp, "new")).outcome == Outcome::accepted));
 }
 
 BOOST_FIXTURE_TEST_CASE(replaced_database_is_opened_anew, Fixture) {
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
   BOOST_REQUIRE(initialise({.path = path, .owner = ::geteuid(), .group = ::getegid(), .iterations = kMinIterations}));
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).reason == Reason::unknown_user));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).reason == Reason::unknown_user));
   BOOST_TEST(!*verifier.has_any_account());
   add("ada", "second", true, false);
-  BOOST_TEST((verifier.check_password("ada", Secret{"second"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"second"}, Circumstances{}).outcome == Outcome::accepted));
   // The key of the old database opens nothing of the new one.
   BOOST_TEST((verifier.check_apop("ada", kStamp, md5_hex(kStamp, "second")).reason == Reason::no_key));
   load_key();
@@ -166,16 +168,16 @@ BOOST_FIXTURE_TEST_CASE(replaced_database_is_opened_anew, Fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(missing_database_is_a_value_and_comes_back, Fixture) {
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
   std::filesystem::rename(path, path + ".away");
-  const auto got = verifier.check_password("ada", Secret{"tanstaaf"});
+  const auto got = verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{});
   BOOST_TEST((got.outcome == Outcome::temporary_failure));
   BOOST_TEST((got.reason == Reason::no_database));
   BOOST_TEST(got.detail.find("popauth -init") != std::string::npos);
   BOOST_TEST((verifier.has_any_account().error().kind() == ErrorKind::not_found));
   BOOST_TEST((verifier.has_apop("ada").error().kind() == ErrorKind::not_found));
   std::filesystem::rename(path + ".away", path);
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
 }
 
 BOOST_FIXTURE_TEST_CASE(wrong_mode_and_damage_are_values, Fixture) {
@@ -185,45 +187,156 @@ BOOST_FIXTURE_TEST_CASE(wrong_mode_and_damage_are_values, Fixture) {
   BOOST_TEST((got.reason == Reason::database));
   BOOST_TEST(got.detail.find("has wrong mode (0644); chmod 600 it") != std::string::npos);
   BOOST_REQUIRE(::chmod(path.c_str(), 0600) == 0);
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
   BOOST_REQUIRE(::truncate(path.c_str(), 4096) == 0);
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).reason == Reason::database));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).reason == Reason::database));
 }
 
-BOOST_FIXTURE_TEST_CASE(unknown_disabled_and_wrong_cost_the_same, Fixture) {
-  const auto median_us = [&](const char* user) {
-    std::vector<std::int64_t> times;
-    for (int i = 0; i < 41; ++i) {
-      const auto begin = std::chrono::steady_clock::now();
-      (void)verifier.check_password(user, Secret{"wrong"});
-      times.push_back(
-          std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count());
-    }
-    std::ranges::nth_element(times, times.begin() + 20);
-    return times[20];
+/// What was computed since the last call.
+qpop::digest::Work work_done() { return std::exchange(qpop::digest::work(), {}); }
+
+BOOST_FIXTURE_TEST_CASE(unknown_disabled_and_wrong_cost_the_same_work, Fixture) {
+  (void)verifier.check_apop("ada", kStamp, "x");  // opens the database, makes what unknown users are checked with
+  const auto work_of = [&](const auto& check, const char* user) {
+    (void)work_done();
+    (void)check(user);
+    return work_done();
   };
-  (void)verifier.check_password("ada", Secret{"wrong"});
-  const auto known = median_us("ada");
-  for (const auto* user : {"eve", "dan", "../x"}) {
-    const auto other = median_us(user);
-    // Generous, because tests share the machine: without the dummy it is a factor of 50.
-    BOOST_TEST((other * 2 > known && other < known * 2), user << " " << other << " us, known " << known << " us");
+  const auto by_password = [&](const char* user) { return verifier.check_password(user, Secret{"wrong"}, Circumstances{}).reason; };
+  const auto by_apop = [&](const char* user) { return verifier.check_apop(user, kStamp, std::string(32, '0')).reason; };
+  const auto by_cram = [&](const char* user) { return verifier.check_cram_md5(user, kStamp, std::string(32, '0')).reason; };
+  const auto by_scram = [&](const char* user) {
+    auto start = verifier.begin_scram(user);
+    qpop::sasl::ScramServer server{std::move(start.secret), "n=x,r=y", "y"};
+    BOOST_TEST(!server.finish("c=biws,r=y", "y", {}).has_value());
+    return start.verdict.reason;
+  };
+  const auto known = std::array{work_of(by_password, "ada"), work_of(by_apop, "ada"), work_of(by_cram, "ada"), work_of(by_scram, "ada")};
+  BOOST_TEST(known[0].pbkdf2_rounds == kMinIterations);
+  BOOST_TEST(known[1].unsealed == 1U);
+  BOOST_TEST(known[2].unsealed == 1U);
+  BOOST_TEST(known[3].hmacs >= 2U);
+  for (const auto* user : {"eve", "dan", "bob", "../x", ""}) {
+    BOOST_TEST((work_of(by_password, user) == known[0]), user << " by password");
+    BOOST_TEST((work_of(by_apop, user) == known[1]), user << " by APOP");
+    BOOST_TEST((work_of(by_cram, user) == known[2]), user << " by CRAM-MD5");
+    BOOST_TEST((work_of(by_scram, user) == known[3]), user << " by SCRAM");
   }
 }
 
+struct CramCase {
+  const char* user;
+  const char* secret;
+  Outcome outcome;
+  Reason reason;
+};
+BOOST_FIXTURE_TEST_CASE(cram_md5, Fixture) {
+  for (const auto& c : {CramCase{"ada", "tanstaaf", Outcome::accepted, Reason::none}, CramCase{"ada", "wrong", Outcome::refused, Reason::wrong_password},
+                        CramCase{"bob", "noapop", Outcome::refused, Reason::no_apop_secret},
+                        CramCase{"bob", "not a secret", Outcome::refused, Reason::no_apop_secret},
+                        CramCase{"dan", "disabled", Outcome::refused, Reason::disabled}, CramCase{"eve", "tanstaaf", Outcome::refused, Reason::unknown_user}}) {
+    const auto got = verifier.check_cram_md5(c.user, kStamp, qpop::digest::hmac_md5_hex(c.secret, kStamp));
+    BOOST_TEST((got.outcome == c.outcome), c.user << ": " << words(got.reason));
+    BOOST_TEST((got.reason == c.reason), c.user << ": " << words(got.reason));
+  }
+  // The digest of another challenge, and that of APOP.
+  BOOST_TEST((verifier.check_cram_md5("ada", "<1@b>", qpop::digest::hmac_md5_hex("tanstaaf", kStamp)).outcome == Outcome::refused));
+  BOOST_TEST((verifier.check_cram_md5("ada", kStamp, md5_hex(kStamp, "tanstaaf")).outcome == Outcome::refused));
+}
+
+/// A SCRAM client by the book.
+bool proves(ScramStart start, std::string_view password) {
+  using namespace qpop;
+  const auto salted = digest::pbkdf2_sha256(password, start.secret.salt, start.secret.iterations);
+  auto proof = digest::hmac_sha256(digest::view_of(salted), "Client Key");
+  const std::array<std::string_view, 1> parts{digest::view_of(proof)};
+  const auto stored = digest::sha256(parts);
+  sasl::ScramServer server{std::move(start.secret), "n=x,r=y", "y"};
+  const std::string nonce = server.first().substr(2, server.first().find(',') - 2);
+  const std::string last = "c=biws,r=" + nonce;
+  const auto sign = digest::hmac_sha256(digest::view_of(stored), "n=x,r=y," + server.first() + "," + last);
+  for (std::size_t i = 0; i < proof.size(); ++i) proof[i] ^= sign[i];
+  return server.finish(last, nonce, proof).has_value();
+}
+
+BOOST_FIXTURE_TEST_CASE(scram, Fixture) {
+  BOOST_TEST(proves(verifier.begin_scram("ada"), "tanstaaf"));
+  BOOST_TEST(!proves(verifier.begin_scram("ada"), "wrong"));
+  BOOST_TEST((verifier.begin_scram("ada").verdict.outcome == Outcome::accepted));
+  // A right proof of a disabled account comes to nothing.
+  BOOST_TEST(proves(verifier.begin_scram("dan"), "disabled"));
+  BOOST_TEST((verifier.begin_scram("dan").verdict.reason == Reason::disabled));
+  const auto eve = verifier.begin_scram("eve");
+  BOOST_TEST((eve.verdict.reason == Reason::unknown_user));
+  BOOST_TEST(!proves(verifier.begin_scram("eve"), ""));
+  BOOST_TEST(eve.secret.salt == verifier.begin_scram("eve").secret.salt, "an unknown user's salt does not change");
+  BOOST_TEST(eve.secret.salt != verifier.begin_scram("mallory").secret.salt);
+  BOOST_TEST(eve.secret.salt.size() == verifier.begin_scram("ada").secret.salt.size());
+  BOOST_TEST(eve.secret.iterations == verifier.begin_scram("ada").secret.iterations);
+  // A soft hyphen is mapped to nothing by SASLprep.
+  BOOST_TEST(verifier.begin_scram("a\xc2\xad" "da").user == "ada");
+}
+
+BOOST_FIXTURE_TEST_CASE(external, Fixture) {
+  BOOST_TEST((verifier.check_external("", "ada").outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_external("ada", "ada").outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_external("bob", "ada").reason == Reason::other_authorization));
+  BOOST_TEST((verifier.check_external("ada", "").outcome == Outcome::refused));
+  BOOST_TEST((verifier.check_external("", "").outcome == Outcome::refused));
+  BOOST_TEST((verifier.check_external("", "dan").reason == Reason::disabled));
+  BOOST_TEST((verifier.check_external("", "eve").reason == Reason::unknown_user));
+  BOOST_TEST((verifier.check_external("", "../ada").reason == Reason::unacceptable_name));
+}
+
+BOOST_FIXTURE_TEST_CASE(clear_passwords_where_they_are_not_allowed, Fixture) {
+  const Circumstances never{.clear_text_allowed = false};
+  const Circumstances local{.clear_text_not_with_apop = true};
+  const Circumstances inside{.clear_text_not_with_apop = true, .inside_tls = true};
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, never).reason == Reason::clear_text));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, local).reason == Reason::clear_text));
+  BOOST_TEST((verifier.check_password("ada", Secret{"wrong"}, local).reason == Reason::wrong_password));
+  BOOST_TEST((verifier.check_password("bob", Secret{"noapop"}, local).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, inside).outcome == Outcome::accepted));
+}
+
+BOOST_FIXTURE_TEST_CASE(imported_string_is_upgraded_by_a_clear_login_inside_tls, Fixture) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto database = Database::open(path, ::geteuid(), Access::read_write);
+    Account account;
+    account.crypt = kCryptOfTanstaaf;
+    ::_exit(database && database->update("imp", [&](const auto&) -> Result<Account> { return account; }) ? 0 : 1);
+  }
+  int status = 0;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_REQUIRE(status == 0);
+  const Circumstances inside{.inside_tls = true};
+  BOOST_TEST((verifier.begin_scram("imp").verdict.reason == Reason::no_scram));
+  BOOST_TEST((verifier.check_password("imp", Secret{"tanstaaf"}, {}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.begin_scram("imp").verdict.reason == Reason::no_scram), "outside TLS somebody may have listened");
+  BOOST_TEST((verifier.check_password("imp", Secret{"wrong"}, inside).outcome == Outcome::refused));
+  BOOST_TEST((verifier.begin_scram("imp").verdict.reason == Reason::no_scram));
+  const auto upgraded = verifier.check_password("imp", Secret{"tanstaaf"}, inside);
+  BOOST_TEST((upgraded.outcome == Outcome::accepted));
+  BOOST_TEST(upgraded.detail == "");
+  BOOST_TEST((verifier.begin_scram("imp").verdict.outcome == Outcome::accepted));
+  BOOST_TEST(proves(verifier.begin_scram("imp"), "tanstaaf"));
+  BOOST_TEST((verifier.check_password("imp", Secret{"tanstaaf"}, {}).outcome == Outcome::accepted));
+}
+
 BOOST_FIXTURE_TEST_CASE(handle_is_not_used_in_a_forked_child, Fixture) {
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
   const pid_t child = ::fork();
   if (child == 0) {
     // The first call notices and drops the handle, the next one opens its own.
-    const auto first = verifier.check_password("ada", Secret{"tanstaaf"});
-    const auto second = verifier.check_password("ada", Secret{"tanstaaf"});
+    const auto first = verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{});
+    const auto second = verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{});
     ::_exit(first.outcome == Outcome::temporary_failure && second.outcome == Outcome::accepted ? 0 : 1);
   }
   int status = 0;
   BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
   BOOST_TEST(status == 0);
-  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}).outcome == Outcome::accepted));
+  BOOST_TEST((verifier.check_password("ada", Secret{"tanstaaf"}, Circumstances{}).outcome == Outcome::accepted));
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ void send_raw(const ipc::Channel& channel, const ipc::MessageHeader& header, std
 
 BOOST_AUTO_TEST_CASE(messages_that_are_none_end_the_session) {
   expect_killed([](const auto& m) { send_raw(m, {ipc::kProtocol, 6, 10}, 10); }, "short log line");
-  expect_killed([](const auto& m) { send_raw(m, {ipc::kProtocol, 31, 4}, 4); }, "unknown type");
+  expect_killed([](const auto& m) { send_raw(m, {ipc::kProtocol, 63, 4}, 4); }, "unknown type");
   expect_killed([](const auto& m) { send_raw(m, {ipc::kProtocol, 65535, 4}, 4); }, "type beyond the table");
   expect_killed([](const auto& m) { send_raw(m, {ipc::kProtocol, 6, 4000}, 4000); }, "oversized");
   expect_killed([](const auto& m) { send_raw(m, {1, 6, 4}, 4); }, "another protocol");
@@ -156,6 +156,33 @@ BOOST_AUTO_TEST_CASE(a_captured_authenticator_cannot_name_a_path_or_a_foreign_se
   BOOST_TEST(outcome.exit_code == 0);
   BOOST_TEST(outcome.log.find("POP login") == std::string::npos, outcome.log);
   BOOST_TEST(outcome.log.find("authenticator process") != std::string::npos, outcome.log);
+}
+
+BOOST_AUTO_TEST_CASE(no_process_asks_the_system_where_accounts_exist_in_the_database_alone) {
+  const auto authenticator = [](monitor::AuthenticatorTask task) {
+    priv::close_all_except(std::array{task.monitor.fd()});
+    auto frame = task.monitor.receive(5000);
+    ipc::AttachSession attach;
+    if (!frame || !frame->read(attach)) return 9;
+    for (const bool own : {true, false}) {
+      ipc::RequestChecker request;
+      if (own) request.session = attach.session;
+      (void)task.monitor.send(request);
+      frame = task.monitor.receive(5000);
+      ipc::CheckerChannel answer;
+      ipc::LogLine line;
+      line.text.set(!frame || !frame->read(answer) ? "no answer" : frame->descriptors.empty() ? "no process" : "a process");
+      (void)task.monitor.send(line);
+    }
+    linger();
+    return 0;
+  };
+  // The monitor has no code for a checker here: starting one would end in an exception.
+  const auto outcome = run_with([](const ipc::Channel&) { ::usleep(500'000); }, authenticator);
+  BOOST_TEST(outcome.exit_code == 0);
+  const auto first = outcome.log.find("no process");
+  BOOST_REQUIRE_MESSAGE(first != std::string::npos, outcome.log);
+  BOOST_TEST(outcome.log.find("no process", first + 1) != std::string::npos, outcome.log);
 }
 
 /// Logs in at once, so that a maildrop process is started.

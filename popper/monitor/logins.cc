@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// What the authenticator says of a session: a password was right, or wrong, or the system must be asked about it.
+// Runs as: root, or the user who started the server. Passwords never come here.
+#include <array>
+#include <csignal>
+
+#include "common/base/text.h"
+#include "common/log/log.h"
+#include "popper/monitor/monitor.h"
+#include "popper/monitor/startup.h"
+
+namespace qpop::monitor {
+
+namespace {
+
+using config::Opt;
+
+constexpr std::size_t kMostCheckers = 16;  // the authenticator wants eight at a time; some that have answered are not gone yet
+
+}  // namespace
+
+/// The original's line, with the reason behind it in the place where its debugging builds had the source line; one line an event.
+/// Log watchers take the address from it, so nothing of the client's choice stands unescaped in front of it.
+void Monitor::log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason) {
+  log::info("[AUTH] Failed attempted login to {} from host ({}) {} [{}]", base::escape_word(user, 80), session.client.text, session.client.text,
+            base::escape_untrusted(reason));
+}
+
+/// Rules that need no look at the system account.
+base::Status Monitor::check_rules(std::string_view user) {
+  const auto denied = [](std::string text) { return base::Error{base::ErrorKind::denied, std::move(text)}; };
+  const auto& allowed = settings_.text(Opt::auth_file);
+  const auto& refused = settings_.text(Opt::nonauth_file);
+  // A file that cannot be read keeps everybody out: who made it wanted somebody kept out.
+  if (!refused.empty()) {
+    const auto listed = refused_names_.contains(refused, user);
+    if (!listed) log::error("nonauth-file: {}; nobody can log in", listed.error().message());
+    if (!listed || *listed) return denied(listed ? "is in nonauth-file" : "nonauth-file cannot be read");
+  }
+  if (!allowed.empty()) {
+    const auto listed = allowed_names_.contains(allowed, user);
+    if (!listed) log::error("auth-file: {}; nobody can log in", listed.error().message());
+    if (!listed || !*listed) return denied(listed ? "is not in auth-file" : "auth-file cannot be read");
+  }
+  if (!settings_.boolean(Opt::check_shell) || environment_.mail_user) return {};
+  const auto account = priv::find_account(std::string{user});
+  if (account && !is_login_shell(account->shell)) return denied("the shell is not in /etc/shells");
+  return {};
+}
+
+void Monitor::on_login_accepted(const ipc::Channel& authenticator, const ipc::LoginAccepted& message) {
+  LiveSession* session = find_session(message.session);
+  if (session == nullptr || session->phase != Phase::authorization) return;  // it has ended meanwhile
+  const auto user = message.user.view();
+  const auto rules = check_rules(user);
+  auto owner = rules ? find_owner(user) : base::Result<MailOwner>{rules.error()};
+  ipc::LoginDecision decision;
+  decision.session = message.session;
+  decision.refused = !owner && owner.error().kind() == base::ErrorKind::denied ? 1 : 0;
+  if (decision.refused != 0) log_failed_login(*session, user, owner.error().message());
+  if (auto sent = authenticator.send(decision, {}, false); !sent) log::error("authenticator: {}", sent.error().message());
+  if (decision.refused != 0) return;
+  if (!owner) {
+    log::error("login of {} from {}: {}", base::escape_word(user, 80), session->client.text, owner.error().message());
+    (void)session->channel.send(ipc::LoginRefused{ipc::Refusal::temporary}, {}, false);
+    return;
+  }
+  session->phase = Phase::transaction;
+  session->owner = std::move(*owner);
+  log::info("(v" QPOP_VERSION ") POP login by user \"{}\" at ({}) {}", session->owner.name, session->client.text, session->client.text);
+  if (!spawn_maildrop(MaildropWork::open, session->owner, session)) {
+    (void)session->channel.send(ipc::LoginRefused{ipc::Refusal::temporary}, {}, false);
+  }
+}
+
+void Monitor::on_login_failed(const ipc::LoginFailed& message) {
+  const LiveSession* session = find_session(message.session);
+  if (session == nullptr || session->phase != Phase::authorization) return;
+  log_failed_login(*session, message.user.view(), message.reason.view());
+}
+
+/// The request names a session and nothing else: what is asked, the two of them settle between themselves.
+void Monitor::on_request_checker(const ipc::Channel& authenticator, const ipc::RequestChecker& message) {
+  const LiveSession* session = find_session(message.session);
+  ipc::CheckerChannel answer;
+  answer.session = message.session;
+  const bool allowed = session != nullptr && session->phase == Phase::authorization && checkers_.size() < kMostCheckers &&
+                       !system_backends(settings_, environment_).empty();
+  auto channel = allowed ? spawn_checker(*session) : base::Result<ipc::Channel>{base::Error{base::ErrorKind::denied, "not now"}};
+  const std::array<int, 1> end{channel ? channel->fd() : -1};
+  const auto ends = std::span{end}.first(channel ? 1U : 0U);
+  if (auto sent = authenticator.send(answer, ends, false); !sent) log::error("authenticator: {}", sent.error().message());
+}
+
+/// A module that hangs holds one process, not a place for ever.
+void Monitor::end_late_checkers(std::int64_t now) {
+  for (const auto& [pid, checker] : checkers_) {
+    if (now >= checker.deadline_ms) ::kill(pid, SIGKILL);
+  }
+}
+
+}  // namespace qpop::monitor
