@@ -151,6 +151,12 @@ base::Result<Command> parse(const VerbRow& row, const std::vector<std::string>& 
   Command out;
   out.verb = given.count("help") != 0 ? Verb::help : row.verb;
   if (out.verb == Verb::help) return out;
+  for (const auto& option : kOptions) {
+    const auto found = given.find(std::string{option.name});
+    const auto* text = option.value.empty() || found == given.end() ? nullptr : boost::any_cast<std::string>(&found->second.value());
+    // An unset variable of a script must not mean the default place.
+    if (text != nullptr && text->empty()) return Error{ErrorKind::malformed, fmt::format("--{}: its value is empty", option.name)};
+  }
   take_texts(given, out);
   if (auto done = take_numbers(given, out); !done) return done.error();
   if (auto done = check_sense(out); !done) return done.error();

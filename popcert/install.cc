@@ -2,6 +2,7 @@
 // install, deploy-hook: takes over what others made, in whatever form.
 #include <dirent.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -9,6 +10,7 @@
 #include <memory>
 
 #include "common/tls/judge.h"
+#include "common/tls/key.h"
 #include "popcert/pair.h"
 #include "popcert/verbs.h"
 
@@ -42,12 +44,19 @@ base::Status collect(const std::string& path, Offered& out) {
 
 /// Keys that are here already: of a request, or in use.
 void add_own_keys(const Place& place, Offered& out) {
-  for (const auto& path : {place.file + ".new-key", place.key_path()}) {
+  for (const auto& path : {waiting_key_path(place), place.key_path()}) {
     if (auto file = read_file(path); file) {
       auto bundle = tls::read_bundle(file->octets);
       for (std::size_t i = 0; bundle && i < bundle->keys.size(); ++i) out.keys.push_back(std::move(bundle->keys[i]));
     }
   }
+}
+
+/// The key of a request is in its place now; a second copy of it would only lie about.
+void drop_waiting_key(const Place& place, const EVP_PKEY& used) {
+  auto file = read_file(waiting_key_path(place));
+  auto bundle = file ? tls::read_bundle(file->octets) : base::Result<tls::Bundle>{file.error()};
+  if (bundle && bundle->keys.size() == 1 && tls::same_public_key(*bundle->keys.front(), used)) ::unlink(waiting_key_path(place).c_str());
 }
 
 /// What must not be served: it would turn clients away. Everything else is said and taken.
@@ -74,6 +83,7 @@ base::Status install_from(const Command& command, const Place& place, Offered of
     auto lock = FolderLock::take(place.folder());
     if (!lock) return lock.error();
     if (auto done = store_pair(place, *key, chain->certificates, replace); !done) return done;
+    drop_waiting_key(place, *key);
     if (!command.quiet) {
       say(fmt::format("{}: {} certificate{}, for {}, valid until {}", place.file, chain->certificates.size(), chain->certificates.size() == 1 ? "" : "s",
                       chain->certificates.front().subject(), tls::format_time(chain->certificates.front().not_after())));

@@ -30,7 +30,6 @@ std::string in_words(const std::vector<std::string>& hosts) {
 }
 
 std::string requested_path(const Place& place) { return place.file + ".csr"; }
-std::string waiting_key_path(const Place& place) { return place.file + ".new-key"; }
 
 Result<Authority> load_authority(const Place& place) {
   auto certificate_file = read_file(authority_path(place));
@@ -44,17 +43,17 @@ Result<Authority> load_authority(const Place& place) {
   return Authority{certificates->certificates.front().share(), std::move(keys->keys.front())};
 }
 
-/// The authority that is there, or a new one.
+/// The authority that is there, whatever is forced, because every client would have to be told of another; else a new one.
 Result<Authority> authority_for(const Command& command, const Place& place, const std::string& host) {
-  if (exists(authority_path(place)) && exists(authority_key_path(place)) && !command.force) return load_authority(place);
+  if (exists(authority_path(place)) || exists(authority_key_path(place))) return load_authority(place);
   auto key = tls::generate_key(command.key_kind);
   if (!key) return key.error();
   auto certificate = tls::make_authority(**key, fmt::format("Mail authority of {}", host), ::time(nullptr));
   if (!certificate) return certificate.error();
   auto key_text = tls::to_pem(**key);
   if (!key_text) return key_text.error();
-  if (auto done = write_file(authority_key_path(place), key_text->view(), 0600, command.force); !done) return done.error();
-  if (auto done = write_file(authority_path(place), certificate->pem(), 0644, command.force); !done) return done.error();
+  if (auto done = write_file(authority_key_path(place), key_text->view(), 0600, false); !done) return done.error();
+  if (auto done = write_file(authority_path(place), certificate->pem(), 0644, false); !done) return done.error();
   return Authority{std::move(*certificate), std::move(*key)};
 }
 
@@ -74,8 +73,8 @@ void tell_clients(const Place& place, const Certificate& own, bool by_authority,
   } else {
     say("Trust:        the client asks once; accept when it shows the fingerprint above. With --ca clients need to be told only once for ever.");
   }
-  say(fmt::format("Server:       set tls-support = stls, and set tls-server-cert-file = {}{}", place.file,
-                  place.key_file.empty() ? "" : fmt::format(", and set tls-private-key-file = {}", place.key_file)));
+  say(fmt::format("Server:       set tls-server-cert-file = {}{}", place.file,
+                  place.key_file.empty() ? "" : fmt::format(" and set tls-private-key-file = {}", place.key_file)));
   say(fmt::format("Check:        popcert check --host {}{}", hosts.front(), place.file == kDefaultFile ? "" : fmt::format(" --file {}", place.file)));
 }
 
@@ -140,7 +139,7 @@ Result<Certificate> successor(const Command& command, const Place& place, const 
     return Error{ErrorKind::denied, fmt::format("its authority is \"{}\", not popcert; let the authority's own client renew it", old.issuer())}.at("renew", place.file);
   }
   if (tls::days_left(authority->certificate, ::time(nullptr)) < wish.days)
-    say(fmt::format("Warning: the private authority itself ends on {}; make a new one with popcert init --ca --force and give it to the clients",
+    say(fmt::format("Warning: the private authority itself ends on {}; move ca.pem and ca.key away, popcert init --ca --force, and give the new ca.pem to the clients",
                     tls::format_time(authority->certificate.not_after())));
   return tls::signed_by(authority->certificate, *authority->key, key, wish);
 }

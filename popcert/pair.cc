@@ -43,9 +43,14 @@ base::Status store_pair(const Place& place, EVP_PKEY& key, const std::vector<tls
     const tls::KeyText both{std::move(whole)};
     return write_file(place.file, both.view(), 0600, replace);
   }
-  if (!replace && exists(place.file)) return base::Error{base::ErrorKind::denied, "exists; --force replaces it"}.at("write", place.file);
-  if (auto done = write_file(place.key_file, key_text->view(), 0600, replace); !done) return done;
-  return write_file(place.file, text, 0644, replace);
+  // Both lie on the disk before either takes its name: a full disk leaves the old pair.
+  if (auto done = make_folders(folder_of(place.key_file)); !done) return done;
+  auto key_file = PendingFile::write(place.key_file, key_text->view(), 0600, replace);
+  if (!key_file) return key_file.error();
+  auto chain_file = PendingFile::write(place.file, text, 0644, replace);
+  if (!chain_file) return chain_file.error();
+  if (auto done = key_file->commit(); !done) return done;
+  return chain_file->commit();
 }
 
 std::string ask_pass_phrase() {

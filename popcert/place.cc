@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <utility>
 
 #include "common/base/unique_fd.h"
 #include "common/config/reader.h"
@@ -19,11 +22,6 @@ namespace {
 
 using base::Error;
 using base::ErrorKind;
-
-std::string folder_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
 
 Error of_errno(const char* call, std::string_view what, const std::string& path) { return Error::from_errno(errno, call).at(what, path); }
 
@@ -38,7 +36,27 @@ base::Status write_whole(int fd, std::string_view octets) {
   return {};
 }
 
+/// Where the link leads, when the name is one and leads somewhere.
+std::string resolved(const std::string& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return path;
+  const std::unique_ptr<char, decltype([](char* text) { std::free(text); })> real{::realpath(path.c_str(), nullptr)};
+  return real == nullptr ? path : std::string{real.get()};
+}
+
+/// A server without root's rights must still be able to read it.
+void keep_owner(int fd, const std::string& path) {
+  struct stat old {};
+  if (::geteuid() != 0 || ::lstat(path.c_str(), &old) != 0 || !S_ISREG(old.st_mode)) return;
+  if (::fchown(fd, old.st_uid, old.st_gid) != 0) return;  // root's then: popcert check says so
+}
+
 }  // namespace
+
+std::string folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
 
 std::string Place::folder() const { return folder_of(file); }
 
@@ -58,6 +76,7 @@ base::Result<Place> place_of(const Command& command) {
   return out;
 }
 
+std::string waiting_key_path(const Place& place) { return place.file + ".new-key"; }
 std::string authority_path(const Place& place) { return place.folder() + "/ca.pem"; }
 std::string authority_key_path(const Place& place) { return place.folder() + "/ca.key"; }
 
@@ -108,27 +127,40 @@ FolderLock::~FolderLock() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-base::Status write_file(const std::string& path, std::string_view octets, mode_t mode, bool replace) {
+base::Result<PendingFile> PendingFile::write(const std::string& path, std::string_view octets, mode_t mode, bool replace) {
   if (!replace && exists(path)) return Error{ErrorKind::denied, "exists; --force replaces it"}.at("write", path);
-  std::string temporary = path + ".XXXXXX";
+  PendingFile out{resolved(path), replace};
+  std::string temporary = out.path_ + ".XXXXXX";
   const base::UniqueFd fd{::mkostemp(temporary.data(), O_CLOEXEC)};
   if (!fd.valid()) return of_errno("mkostemp", "write", path);
-  const auto give_up = [&](Error error) {
-    ::unlink(temporary.c_str());
-    return error.at("write", path);
-  };
-  if (::fchmod(fd.get(), mode) != 0) return give_up(Error::from_errno(errno, "fchmod"));
-  if (auto done = write_whole(fd.get(), octets); !done) return give_up(done.error());
-  if (replace) {
-    if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up(Error::from_errno(errno, "rename"));
-  } else {
-    // link(2) refuses an existing name; rename(2) would not.
-    if (::link(temporary.c_str(), path.c_str()) != 0) return give_up(Error::from_errno(errno, "link"));
-    ::unlink(temporary.c_str());
-  }
-  const base::UniqueFd folder{::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (!folder.valid() || ::fsync(folder.get()) != 0) return of_errno("fsync", "write", path);
+  out.temporary_ = temporary;
+  keep_owner(fd.get(), out.path_);
+  if (::fchmod(fd.get(), mode) != 0) return of_errno("fchmod", "write", path);
+  if (auto done = write_whole(fd.get(), octets); !done) return done.error().at("write", path);
+  return out;
+}
+
+base::Status PendingFile::commit() {
+  // link(2) refuses an existing name; rename(2) would not.
+  const bool named = replace_ ? ::rename(temporary_.c_str(), path_.c_str()) == 0 : ::link(temporary_.c_str(), path_.c_str()) == 0;
+  if (!named) return of_errno("rename", "write", path_);
+  if (!replace_) ::unlink(temporary_.c_str());
+  temporary_.clear();
+  const base::UniqueFd folder{::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!folder.valid() || ::fsync(folder.get()) != 0) return of_errno("fsync", "write", path_);
   return {};
+}
+
+PendingFile::PendingFile(PendingFile&& other) noexcept
+    : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, {})), replace_(other.replace_) {}
+
+PendingFile::~PendingFile() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+base::Status write_file(const std::string& path, std::string_view octets, mode_t mode, bool replace) {
+  auto file = PendingFile::write(path, octets, mode, replace);
+  return file ? file->commit() : base::Status{file.error()};
 }
 
 }  // namespace qpop::popcert

@@ -21,9 +21,14 @@ struct Place {
   [[nodiscard]] std::string folder() const;
 };
 
+[[nodiscard]] std::string folder_of(const std::string& path);
+
 /// From --file and --key-file, else from the tls- options of the configuration, else kDefaultFile.
 /// Errors  those of the configuration.
 [[nodiscard]] base::Result<Place> place_of(const Command& command);
+
+/// The key of a request that is out.
+[[nodiscard]] std::string waiting_key_path(const Place& place);
 
 /// The private authority beside the certificates: ca.pem and ca.key.
 [[nodiscard]] std::string authority_path(const Place& place);
@@ -58,8 +63,29 @@ class FolderLock {
   int fd_;
 };
 
-/// Writes a file whole or not at all: under another name with `mode` from the first octet, synced, then given its name, folder synced.
-/// `replace` false: an existing file is an error. Errors  denied: it exists; no_space; io.
+/// A file that is written whole beside its place, with its mode from the first octet, and takes its name when all is ready. What it
+/// replaces gives it its owner; a symbolic link stays one, and what it points to is replaced. Without commit() nothing is left.
+class PendingFile {
+ public:
+  /// `replace` false: an existing file is an error. Errors  denied: it exists; no_space; io.
+  [[nodiscard]] static base::Result<PendingFile> write(const std::string& path, std::string_view octets, mode_t mode, bool replace);
+  /// Errors  denied: it exists meanwhile; io.
+  [[nodiscard]] base::Status commit();
+  PendingFile(PendingFile&& other) noexcept;
+  PendingFile(const PendingFile&) = delete;
+  PendingFile& operator=(const PendingFile&) = delete;
+  PendingFile& operator=(PendingFile&&) = delete;
+  ~PendingFile();
+
+ private:
+  PendingFile(std::string path, bool replace) : path_(std::move(path)), replace_(replace) {}
+
+  std::string path_;
+  std::string temporary_;  // empty: nothing to remove
+  bool replace_;
+};
+
+/// Both steps of a PendingFile.
 [[nodiscard]] base::Status write_file(const std::string& path, std::string_view octets, mode_t mode, bool replace);
 
 }  // namespace qpop::popcert

@@ -4,7 +4,9 @@
 import json
 import os
 import pty
+import resource
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -63,9 +65,36 @@ def init(folder):
     for bad in ("-x.example.org", "a b", "exa$mple", "..", "a" * 64 + ".org", ""):
         popcert("init", f"--host={bad}", "--file", f"{folder}/bad.pem", code=None if bad == "" else 4)
         assert not os.path.exists(f"{folder}/bad.pem")
-    for wrong in (("init", "--days", "399"), ("init", "--rsa", "1024"), ("init", "--nonsense"), ("frobnicate",), (), ("check", "--stls"), ("install",), ("profile",)):
+    unharmed(folder, chain, key)
+    for wrong in (("init", "--file", ""), ("init", "--file=", "--force"), ("init", "--days", "399"), ("init", "--rsa", "1024"), ("init", "--nonsense"), ("frobnicate",), (), ("check", "--stls"), ("install",), ("profile",)):
         assert popcert(*wrong, code=3).stderr.startswith("popcert: ")
     assert "Usage" in popcert("--help").stdout and "popcert" in popcert("--version").stdout
+
+
+def small_files():
+    """No file of more than 400 octets: a key fits, a certificate does not."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+
+
+def unharmed(folder, chain, key):
+    """A pair is exchanged whole or not at all; owner and symbolic links stay."""
+    before = read(chain), read(key)
+    done = subprocess.run([program("popcert"), "init", "--force", "--host", HOST, "--file", chain, "--key-file", key], capture_output=True, text=True,
+                          timeout=60, check=False, preexec_fn=small_files)
+    assert done.returncode == 4 and "too large" in done.stderr.lower(), done
+    assert (read(chain), read(key)) == before and sorted(os.listdir(os.path.dirname(chain))) == ["chain.pem", "key.pem"]
+    link = f"{folder}/links/cert.pem"
+    os.makedirs(os.path.dirname(link))
+    popcert("init", "--host", HOST, "--file", f"{folder}/target.pem")
+    os.symlink("../target.pem", link)
+    if os.geteuid() == 0:
+        os.chown(f"{folder}/target.pem", 65534, 65534)
+    before = read(link)
+    popcert("renew", "--force", "--file", link)
+    assert os.readlink(link) == "../target.pem" and read(f"{folder}/target.pem") != before and mode(link) == 0o600
+    assert os.geteuid() != 0 or os.stat(link).st_uid == 65534
+    popcert("init", "--host", HOST, "--file", f"{folder}/far/a/chain.pem", "--key-file", f"{folder}/far/b/key.pem")
 
 
 def authority(folder):
@@ -75,6 +104,9 @@ def authority(folder):
     assert (mode(pem), mode(ca), mode(f"{folder}/ca/ca.key")) == (0o600, 0o644, 0o600)
     assert openssl("verify", "-purpose", "sslserver", "-verify_hostname", HOST, "-x509_strict", "-CAfile", ca, pem).strip().endswith("OK")
     assert findings("--host", HOST, "--file", pem) == ({}, 0)
+    root = read(ca)
+    popcert("init", "--ca", "--force", "--host", HOST, "--host", "pop3.example.org", "--file", pem)
+    assert read(ca) == root and findings("--host", "pop3.example.org", "--file", pem) == ({}, 0), "clients were told to trust it"
     # A second server shares the authority; renewing keeps key and names, and says nothing before its time.
     other = f"{folder}/ca/other.pem"
     popcert("init", "--ca", "--host", "pop.example.org", "--file", other)
@@ -132,7 +164,10 @@ def install(folder):
     signed = maker.sign(pem + ".csr")
     popcert("install", "--file", pem, signed, maker.middle)
     assert findings("--host", HOST, "--file", pem, "--ca-file", maker.root) == ({}, 0)
+    assert not os.path.exists(pem + ".new-key"), "one copy of a key is enough"
     before = read(pem)
+    popcert("request", "--host", HOST, "--file", pem)
+    assert read(pem) == before
     for what, sources in (("belongs", [maker.stranger]), ("neither", [write(f"{folder}/empty.pem", "nothing here\n")]), ("expired", [maker.expired, maker.key]),
                           ("weak", [maker.short, maker.short_key]), ("exists", [maker.leaf, maker.key])):
         said = popcert("install", "--file", pem, *sources, code=4).stderr
