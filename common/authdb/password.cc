@@ -85,7 +85,9 @@ Result<std::string> make_dummy_crypt(std::string_view crypt) {
 bool matches_password(const Meta& meta, std::string_view name, const Account* account, const Secret& password) {
   const bool by_scram = account != nullptr && account->scram;
   const bool by_crypt = account != nullptr && !by_scram && !account->crypt.empty();
-  const bool right_scram = matches(by_scram ? *account->scram : dummy_scram(meta, name), password);
+  // Made up for those who have one as well: a few microseconds, but always the same.
+  const ScramVerifier made_up = dummy_scram(meta, name);
+  const bool right_scram = matches(by_scram ? *account->scram : made_up, password);
   const std::string_view string = by_crypt ? account->crypt : meta.dummy_crypt;
   const bool right_crypt = !string.empty() && matches_crypt(string, password);
   return (by_scram && right_scram) || (by_crypt && right_crypt);
