@@ -9,18 +9,9 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import PASSWORD, Pop, Site, mailbox, skip, wait_until  # noqa: E402
+from interrupted import children, name_of  # noqa: E402
 
 WRONG = "not the secret of anybody"
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(child) for child in file.read().split()]
-
-
-def name_of(pid):
-    with open(f"/proc/{pid}/comm") as file:
-        return file.read().strip()
 
 
 def memory(pid):

@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import Pop, Site, enter_private_namespace, mailbox, program, skip, wait_until  # noqa: E402
+from interrupted import children, name_of  # noqa: E402
 from private_etc import bind_etc, hash_of  # noqa: E402
 
 WORD = "system password"
@@ -207,22 +208,12 @@ def environment_case(site):
     client.socket.settimeout(60)
     answer = client.line()
     assert answer.startswith(b"-ERR [SYS/TEMP]") and 25 < time.monotonic() - start < 40, answer
-    assert not checkers(site)
+    wait_until(lambda: not checkers(site), what="end of the checker process")
     assert "asked the system about a login ended: killed by signal 9" in site.log()
 
 
 def checkers(site):
-    with open(f"/proc/{site.process.pid}/task/{site.process.pid}/children") as file:
-        pids = [int(pid) for pid in file.read().split()]
-    return [pid for pid in pids if comm(pid) == "popper-check"]
-
-
-def comm(pid):
-    try:
-        with open(f"/proc/{pid}/comm") as file:
-            return file.read().strip()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    return [pid for pid in children(site.process.pid) if name_of(pid) == "popper-check"]
 
 
 def inetd_case(site):

@@ -72,7 +72,7 @@ def main():
             other = os.path.dirname(included)
             if other != folder and other not in RULES[folder]:
                 faults.append(f"{name}: may not include {included}")
-    code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "common/")) and n.endswith(".cc") and not n.startswith("common/config"))
+    code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "popcert/", "common/")) and n.endswith(".cc") and not n.startswith("common/config"))
     table = read("common/config/options.h")
     rows = re.findall(r"Option\{Opt::(\w+), \"([^\"]+)\"", table)
     for identifier, option in rows:

@@ -209,10 +209,16 @@ void die_half_moved(const MaildropFixture& drop, const Box& b) {
   }
 }
 
+/// An octet of the last message is another one.
+std::string flagged(std::string spool) {
+  spool[spool.size() - 10] = '!';
+  return spool;
+}
+
 BOOST_AUTO_TEST_CASE(a_rewritten_spool_is_left_as_it_is) {
   for (const auto& b : {kOneStride, kManyStrides}) {
-    for (const std::string& rewritten :
-         {kNew, std::string{}, b.all().substr(b.messages[0].size()), b.kept() + "x\n", kNew + b.all()}) {
+    for (const std::string& rewritten : {kNew, std::string{}, b.all().substr(b.messages[0].size()), b.kept() + "x\n",
+                                         kNew + b.all(), flagged(b.kept()) + kNew}) {
       MaildropFixture drop;
       die_half_moved(drop, b);
       MaildropFixture::write_file(drop.spool_path(), rewritten);
