@@ -73,7 +73,8 @@ std::string plain_line(std::string_view name, const authdb::Account& account) {
 
 /// A line of Dovecot's passwd-file, which -import reads back.
 std::string verifier_line(std::string_view name, const authdb::Account& account) {
-  std::string scheme = fmt::format("{{CRYPT}}{}", account.crypt);
+  const bool named = account.crypt.starts_with(authdb::kCramMd5Scheme);
+  std::string scheme = (named ? "" : "{CRYPT}") + account.crypt;
   if (account.scram) {
     const auto& scram = *account.scram;
     scheme = fmt::format("{{SCRAM-SHA-256}}{},{},{},{}", scram.iterations, base64_encode(view_of(scram.salt)),

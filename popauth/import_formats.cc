@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <span>
 
 #include "common/authdb/user_name.h"
 #include "common/base/text.h"
+#include "common/digest/hmac_state.h"
 
 namespace qpop::popauth {
 
@@ -117,13 +119,23 @@ void set_scram(Entry& entry, std::string_view data) {
 
 void set_crypt(Entry& entry, std::string_view crypt) {
   const bool printable = std::ranges::all_of(crypt, [](char c) { return c > ' ' && c < 0x7F; });
-  if (crypt.size() < 13 || crypt.size() > authdb::kMaxCryptOctets || !printable) {
+  // A brace would make it one of the other schemes of the database.
+  if (crypt.size() < 13 || crypt.front() == '{' || crypt.size() > authdb::kMaxCryptOctets || !printable) {
     entry.problem = "not a crypt(3) string";
   } else if (crypt.front() == '*' || crypt.front() == '!') {
     entry.problem = "locked";
   } else {
     entry.crypt = crypt;
   }
+}
+
+void set_cram_md5(Entry& entry, std::string_view digits) {
+  if (digits.size() != digest::kHmacStateDigits || !from_hex(digits)) {
+    entry.problem = "CRAM-MD5 without its 64 hexadecimal digits";
+    return;
+  }
+  entry.crypt = authdb::kCramMd5Scheme;
+  std::ranges::transform(digits, std::back_inserter(entry.crypt), base::to_lower);
 }
 
 constexpr std::array<std::string_view, 4> kPlainSchemes{"PLAIN", "CLEAR", "CLEARTEXT", "PLAIN.UTF8"};
@@ -148,6 +160,7 @@ void set_scheme(Entry& entry, std::string_view field) {
   if (is_one_of(scheme, kPlainSchemes)) return set_password(entry, data);
   if (is_one_of(scheme, kCryptSchemes)) return set_crypt(entry, data);
   if (base::equal_ignoring_case(scheme, "SCRAM-SHA-256")) return set_scram(entry, data);
+  if (base::equal_ignoring_case(scheme, "CRAM-MD5")) return set_cram_md5(entry, data);
   entry.problem = fmt::format("scheme {{{}}} cannot be used here", base::escape_untrusted(scheme, 40));
 }
 

@@ -32,13 +32,18 @@ struct ScramVerifier {
   bool operator==(const ScramVerifier&) const = default;
 };
 
+/// In front of the HMAC-MD5 state of a password (digest::hmac_md5_state_hex()) where a crypt(3) string would stand, as
+/// Dovecot writes it. No crypt(3) string begins with a brace.
+inline constexpr std::string_view kCramMd5Scheme = "{CRAM-MD5}";
+
 /// Longest crypt(3) string that a record holds; the longest known schemes need some 130.
 inline constexpr std::size_t kMaxCryptOctets = 255;
 
 struct Account {
   std::optional<ScramVerifier> scram;  ///< none: an imported record that knows a crypt(3) string only
   std::string sealed_apop;             ///< empty: no APOP; else digest::kSealedOctets octets
-  std::string crypt;                   ///< empty, or a crypt(3) string; a clear login inside TLS replaces it by `scram`
+  std::string crypt;  ///< empty, a crypt(3) string, or kCramMd5Scheme and digits; a clear login inside TLS replaces it
+                      ///< by `scram`
   bool disabled = false;
   std::int64_t created = 0;  ///< seconds since the epoch
   std::int64_t changed = 0;

@@ -55,6 +55,16 @@ Result<std::optional<Account>> decode(std::string_view name, const std::optional
   return std::optional<Account>{std::move(*account)};
 }
 
+/// One way for both cases: reading a record takes a microsecond, which thousands of tries would show.
+Result<Found> read_found(std::string_view name, const std::optional<std::string_view>& value, const StandIn& stand_in) {
+  if (!value && stand_in.record.empty()) return Found{};
+  // In both cases, so that neither finds its octets warmer in the cache than the other: that alone is 40 ns.
+  if (!stand_in.record.empty()) (void)decode_account(stand_in.name, stand_in.record);
+  auto account = decode_account(value ? name : stand_in.name, value ? *value : stand_in.record);
+  if (!account) return account.error().at("account", name);
+  return Found{value.has_value(), std::move(*account)};
+}
+
 Status edit_in(db::Writer& writer, std::string_view name, const Database::Edit& edit) {
   if (!is_acceptable_user_name(name)) return Error{ErrorKind::denied, "not an acceptable user name"};
   auto value = writer.get(name);
@@ -84,15 +94,21 @@ Result<Database> Database::open(const std::string& path, uid_t owner, Access acc
 }
 
 Result<std::optional<Account>> Database::find(std::string_view name) {
-  if (!is_acceptable_user_name(name)) return std::optional<Account>{};
-  Result<std::optional<Account>> found{std::optional<Account>{}};
+  auto found = find_or(name, {});
+  if (!found) return found.error();
+  return found->exists ? std::optional{std::move(found->account)} : std::nullopt;
+}
+
+Result<Found> Database::find_or(std::string_view name, const StandIn& stand_in) {
+  if (!is_acceptable_user_name(name)) return read_found(name, {}, stand_in);
+  Result<Found> found{Found{}};
   auto ok = environment_.read([&](const db::Reader& reader) -> Status {
     if (auto fresh = reader.get(kMetaKey); fresh && *fresh) {
       if (auto meta = decode_meta(**fresh)) meta_ = std::move(*meta);
     }
     auto value = reader.get(name);
     if (!value) return value.error();
-    found = decode(name, *value);
+    found = read_found(name, *value, stand_in);
     return {};
   });
   if (!ok) return ok.error().at(kWhat, path_);

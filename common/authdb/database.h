@@ -31,6 +31,16 @@ using RawRecords = std::vector<std::pair<std::string, std::string>>;
 
 enum class Access : std::uint8_t { read_only, read_write };
 
+/// A record, as encode_account() made it for that name, to be read where there is no account.
+struct StandIn {
+  std::string_view name, record;
+};
+
+struct Found {
+  bool exists = false;
+  Account account;  ///< that of the stand-in when `exists` is false
+};
+
 class Database {
  public:
   /// Checks type, owner, mode, file system and structure of the file, type, owner and mode of its lock file, and the
@@ -47,6 +57,10 @@ class Database {
   /// Empty: no such account. `name` may be any octets.
   /// Errors  malformed: damaged record; those of db::Environment::read().
   [[nodiscard]] base::Result<std::optional<Account>> find(std::string_view name);
+
+  /// As find(), for who must not be told by the time it takes: where there is no account, `stand_in` is decoded in its
+  /// place, by the same way through the code. Errors  as find().
+  [[nodiscard]] base::Result<Found> find_or(std::string_view name, const StandIn& stand_in);
 
   using Edit = std::function<base::Result<Account>(const base::Result<std::optional<Account>>& before)>;
   /// Reads, edits and writes one account in one transaction. `edit` sees a damaged record as an error and may replace

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Passwords as the user types them against what a record holds: SASLprep, SCRAM-SHA-256, crypt(3).
 //
-// Which form counts: SCRAM and every clear password (PASS, PLAIN, LOGIN) the prepared one, APOP, CRAM-MD5 and crypt(3)
-// strings the octets as sent. The functions here are given the octets as sent and prepare by themselves.
+// Which form counts: SCRAM and every clear password (PASS, PLAIN, LOGIN) the prepared one, APOP, CRAM-MD5, crypt(3) and
+// {CRAM-MD5} strings the octets as sent. The functions here are given the octets as sent and prepare by themselves.
 #pragma once
 
 #include <optional>
@@ -21,12 +21,12 @@ namespace qpop::authdb {
 /// Source  RFC 4013, RFC 5802 section 5.1, through GNU libidn.
 [[nodiscard]] base::Secret prepare_password(const base::Secret& password);
 
-/// True when `password` is that of the account by its SCRAM verifier, else by its crypt(3) string. `account` null:
-/// there is none of that name; the answer is false.
+/// True when `password` is that of the account by its SCRAM verifier, else by its crypt(3) or {CRAM-MD5} string.
+/// `account` null: there is none of that name; the answer is false.
 ///
-/// Work, whatever the answer and whatever `account` holds: one PBKDF2 and, when `meta.dummy_crypt` is set, one
-/// crypt(3); unequal only while accounts of several crypt(3) schemes are in the database. A disabled account is not
-/// told apart.
+/// Work, whatever the answer and whatever `account` holds: one PBKDF2, one HMAC-MD5 state and, when `meta.dummy_crypt`
+/// is set, one crypt(3); unequal only while accounts of several crypt(3) schemes are in the database. A disabled
+/// account is not told apart.
 [[nodiscard]] bool matches_password(const Meta& meta, std::string_view name, const Account* account,
                                     const base::Secret& password);
 

@@ -179,8 +179,12 @@ class PageWalk {
   }
 
   Status found(const std::vector<Node>& leaf, std::string_view key, std::uint64_t number) {
-    const auto node = std::ranges::find(leaf, key, &Node::key);
-    return node == leaf.end() ? Status{} : leaf_node(*node, number);
+    // To the end in every case: a key that is there costs what one costs that is not.
+    const Node* at = nullptr;
+    for (const auto& node : leaf) {
+      if (node.key == key) at = &node;
+    }
+    return at == nullptr ? Status{} : leaf_node(*at, number);
   }
 
   /// All leaves of a tree lie at the same level, `depth`.

@@ -98,12 +98,11 @@ struct UpdateChannel {
   std::uint32_t reserved = 0;
 };
 
-/// Why a login that the authenticator accepted, or an update, goes no further.
-enum class Refusal : std::uint32_t { policy, temporary };
-
+/// A login that the authenticator accepted, or an update, goes no further: a fault of ours, worth another try later. What the rules
+/// forbid the monitor tells the authenticator (LoginDecision), which answers like a wrong password.
 struct LoginRefused {
   static constexpr auto kType = MessageType::login_refused;
-  Refusal reason = Refusal::temporary;
+  std::uint32_t reserved = 0;
 };
 
 struct EndSession {

@@ -15,6 +15,7 @@
 namespace qpop::authenticator {
 
 using authdb::Account;
+using authdb::Found;
 using base::Error;
 using base::ErrorKind;
 using base::Result;
@@ -33,6 +34,13 @@ Verdict cannot(const Error& error) {
 
 Verdict refused(Reason reason) {
   return {Outcome::refused, reason, {}};
+}
+
+/// What is against a login by that name, whatever the proof; none: nothing.
+Reason fault_of(const Found& found, std::string_view user) {
+  const bool acceptable = authdb::is_acceptable_user_name(user);
+  if (!found.exists) return acceptable ? Reason::unknown_user : Reason::unacceptable_name;
+  return found.account.disabled ? Reason::disabled : Reason::none;
 }
 
 /// As long as a record with everything in it.
@@ -101,32 +109,27 @@ Result<authdb::Database*> Verifier::database() {
   return &*database_;
 }
 
-Result<std::optional<Account>> Verifier::look_up(std::string_view user) {
+Result<Found> Verifier::look_up(std::string_view user) {
   auto database = this->database();
   if (!database) return database.error();
-  auto found = (*database)->find(user);
+  auto found = (*database)->find_or(user, {kDummyName, dummy_record_});
   // Whatever is wrong may be mended by opening it again: grown too often, shrunk, replaced in place.
   if (!found && found.error().kind() != ErrorKind::malformed) database_.reset();
-  // Reading a record takes a microsecond, which thousands of tries would show.
-  if (found && !*found) (void)authdb::decode_account(kDummyName, dummy_record_);
   return found;
 }
 
 Verdict Verifier::check_password(std::string_view user, const Secret& password, const Circumstances& how) {
-  const auto account = look_up(user);
-  if (!account) return cannot(account.error());
-  const Account* known = *account ? &**account : nullptr;
-  // Made up for those who have none, and for the others as well: a few microseconds, but always the same.
-  if (known != nullptr && known->scram) (void)authdb::dummy_scram(database_->meta(), user);
-  const bool right = authdb::matches_password(database_->meta(), user, known, password);
-  if (known == nullptr)
-    return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
-  if (known->disabled) return refused(Reason::disabled);
+  const auto found = look_up(user);
+  if (!found) return cannot(found.error());
+  const Account& account = found->account;
+  const bool right = authdb::matches_password(database_->meta(), user, found->exists ? &account : nullptr, password);
+  if (const auto fault = fault_of(*found, user); fault != Reason::none) return refused(fault);
   if (!right) return refused(Reason::wrong_password);
-  const bool must_use_apop = how.clear_text_not_with_apop && !how.inside_tls && !known->sealed_apop.empty();
+  const bool must_use_apop = how.clear_text_not_with_apop && !how.inside_tls && !account.sealed_apop.empty();
   if (!how.clear_text_allowed || must_use_apop) return refused(Reason::clear_text);
   Verdict accepted{Outcome::accepted, Reason::none};
-  if (how.inside_tls && authdb::needs_upgrade(database_->meta(), *known)) accepted.detail = upgrade(user, *known, password);
+  if (how.inside_tls && authdb::needs_upgrade(database_->meta(), account))
+    accepted.detail = upgrade(user, account, password);
   return accepted;
 }
 
@@ -158,18 +161,16 @@ Status Verifier::prepare_dummy(const authdb::Meta& meta) {
 }
 
 Verdict Verifier::check_digest(std::string_view user, std::string_view stamp, std::string_view digest, Digest make) {
-  const auto account = look_up(user);
-  if (!account) return cannot(account.error());
+  const auto found = look_up(user);
+  if (!found) return cannot(found.error());
   if (auto ok = prepare_dummy(database_->meta()); !ok)
     return {Outcome::temporary_failure, Reason::no_key, ok.error().message()};
-  const bool has_secret = *account && !(*account)->sealed_apop.empty();
+  const bool has_secret = found->exists && !found->account.sealed_apop.empty();
   const auto secret =
-      authdb::open_apop(key_, has_secret ? user : kDummyName, has_secret ? (*account)->sealed_apop : dummy_sealed_);
+      authdb::open_apop(key_, has_secret ? user : kDummyName, has_secret ? found->account.sealed_apop : dummy_sealed_);
   if (!secret) return {Outcome::temporary_failure, Reason::database, secret.error().at("APOP secret").message()};
   const bool right = base::equal_constant_time(make(stamp, secret->view()), digest);
-  if (!*account)
-    return refused(authdb::is_acceptable_user_name(user) ? Reason::unknown_user : Reason::unacceptable_name);
-  if ((*account)->disabled) return refused(Reason::disabled);
+  if (const auto fault = fault_of(*found, user); fault != Reason::none) return refused(fault);
   if (!has_secret) return refused(Reason::no_apop_secret);
   if (!right) return refused(Reason::wrong_password);
   return {Outcome::accepted, Reason::none};
@@ -189,20 +190,19 @@ ScramStart Verifier::begin_scram(std::string_view user) {
   ScramStart start;
   // SASLprep of the name (RFC 5802 section 5.1); what it makes of our names is the name itself.
   start.user = authdb::prepare_password(Secret{user}).view();
-  const auto account = look_up(start.user);
-  if (!account) {
-    start.verdict = cannot(account.error());
+  const auto found = look_up(start.user);
+  if (!found) {
+    start.verdict = cannot(found.error());
     return start;
   }
-  const bool has_verifier = *account && (*account)->scram;
+  const bool has_verifier = found->exists && found->account.scram;
   const auto made_up = authdb::dummy_scram(database_->meta(), start.user);
-  const auto& verifier = has_verifier ? *(*account)->scram : made_up;
+  const auto& verifier = has_verifier ? *found->account.scram : made_up;
   start.secret = {std::string{digest::view_of(verifier.salt)}, verifier.iterations, verifier.stored_key, verifier.server_key};
+  const auto fault = fault_of(*found, start.user);
   start.verdict = {Outcome::accepted, Reason::none};
-  if (!*account) {
-    start.verdict = refused(authdb::is_acceptable_user_name(start.user) ? Reason::unknown_user : Reason::unacceptable_name);
-  } else if ((*account)->disabled) {
-    start.verdict = refused(Reason::disabled);
+  if (fault != Reason::none) {
+    start.verdict = refused(fault);
   } else if (!has_verifier) {
     start.verdict = refused(Reason::no_scram);
   }
@@ -210,20 +210,18 @@ ScramStart Verifier::begin_scram(std::string_view user) {
 }
 
 Verdict Verifier::check_external(std::string_view authorization, std::string_view certificate_name) {
-  const auto account = look_up(certificate_name);
-  if (!account) return cannot(account.error());
+  const auto found = look_up(certificate_name);
+  if (!found) return cannot(found.error());
   if (certificate_name.empty()) return refused(Reason::wrong_password);
   if (!authorization.empty() && authorization != certificate_name) return refused(Reason::other_authorization);
-  if (!*account)
-    return refused(authdb::is_acceptable_user_name(certificate_name) ? Reason::unknown_user : Reason::unacceptable_name);
-  if ((*account)->disabled) return refused(Reason::disabled);
+  if (const auto fault = fault_of(*found, certificate_name); fault != Reason::none) return refused(fault);
   return {Outcome::accepted, Reason::none};
 }
 
 Result<bool> Verifier::has_apop(std::string_view user) {
-  const auto account = look_up(user);
-  if (!account) return account.error();
-  return *account && !(*account)->sealed_apop.empty();
+  const auto found = look_up(user);
+  if (!found) return found.error();
+  return found->exists && !found->account.sealed_apop.empty();
 }
 
 Result<bool> Verifier::has_any_account() {

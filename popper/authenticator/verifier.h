@@ -94,7 +94,7 @@ class Verifier {
  private:
   /// The open database; reopened when another file has taken its name.
   [[nodiscard]] base::Result<authdb::Database*> database();
-  [[nodiscard]] base::Result<std::optional<authdb::Account>> look_up(std::string_view user);
+  [[nodiscard]] base::Result<authdb::Found> look_up(std::string_view user);
   [[nodiscard]] base::Status prepare_dummy(const authdb::Meta& meta);
   using Digest = std::string (*)(std::string_view stamp, std::string_view secret);
   [[nodiscard]] Verdict check_digest(std::string_view user, std::string_view stamp, std::string_view digest, Digest make);

@@ -62,14 +62,14 @@ void Monitor::on_login_accepted(const ipc::Channel& authenticator, const ipc::Lo
   if (decision.refused != 0) return;
   if (!owner) {
     log::error("login of {} from {}: {}", base::escape_word(user, 80), session->client.text, owner.error().message());
-    (void)session->channel.send(ipc::LoginRefused{ipc::Refusal::temporary}, {}, false);
+    (void)session->channel.send(ipc::LoginRefused{}, {}, false);
     return;
   }
   session->phase = Phase::transaction;
   session->owner = std::move(*owner);
   log::info("(v" QPOP_VERSION ") POP login by user \"{}\" at ({}) {}", session->owner.name, session->client.text, session->client.text);
   if (!spawn_maildrop(MaildropWork::open, session->owner, session)) {
-    (void)session->channel.send(ipc::LoginRefused{ipc::Refusal::temporary}, {}, false);
+    (void)session->channel.send(ipc::LoginRefused{}, {}, false);
   }
 }
 

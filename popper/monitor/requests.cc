@@ -114,7 +114,7 @@ void Monitor::on_log_line(const ipc::Frame& frame, pid_t from, unsigned count) {
 void Monitor::on_request_update(LiveSession& session, const ipc::Frame&) {
   session.phase = Phase::updating;
   if (!spawn_maildrop(MaildropWork::update, session.owner, &session)) {
-    (void)session.channel.send(ipc::LoginRefused{ipc::Refusal::temporary}, {}, false);
+    (void)session.channel.send(ipc::LoginRefused{}, {}, false);
   }
 }
 

@@ -7,6 +7,8 @@ import hashlib
 import hmac
 import os
 import random
+import shutil
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -155,12 +157,12 @@ class Import(Own):
         source = self.file("users", b"\n".join([
             b"# passwd-file", b"ada:{PLAIN}tanstaaf:1000:1000::/home/ada::", b"bob:{SCRAM-SHA-256}" + scram_of(b"tanstaaf"),
             b"cy:{SHA512-CRYPT}" + SHA512 + b"::::::userdb_quota=1 nologin", b"dan:{CRYPT}" + BCRYPT, b"ed:" + SHA512,
-            b"fay:{CRAM-MD5}e02d374fde0dc75a17a557039a3a5338c7743304777dccd376f332bee68d2cf6", b"gus:{ARGON2ID}$argon2id$v=19$x",
+            b"fay:{CRAM-MD5}e02d374fde0dc75a17a557039a3a5338c7743304777dccd376f332bee68d2cf", b"gus:{ARGON2ID}$argon2id$v=19$x",
             b"hal:{BLF-CRYPT}" + DEAR, b"ian:{CRYPT}!locked-account", b"jo:{SCRAM-SHA-256}1,x,y,z", b"ada:{PLAIN}again",
             b"kim:{SHA512-CRYPT}$6$", b"lea:{PLAIN}", b"no colon"]) + b"\n")
         result = self.popauth("-import", source)
         self.check(result, 4, "14 entries in dovecot format: 5 to import, 0 already there, 9 not usable")
-        for words in ('line 7: "fay": scheme {CRAM-MD5} cannot be used', "{ARGON2ID}", '"hal": a crypt(3) string that takes too long',
+        for words in ('line 7: "fay": CRAM-MD5 without its 64 hexadecimal digits', "{ARGON2ID}", '"hal": a crypt(3) string that takes too long',
                       '"ian": locked', '"jo": SCRAM-SHA-256 with a number of iterations', '"ada": named before',
                       '"kim": not a crypt(3) string', '"lea": no password', "line 15: "):
             self.check(result, 4, words)
@@ -175,6 +177,24 @@ class Import(Own):
         self.set("ed", b"second\n")
         self.assertIn("ed              : APOP SCRAM", self.entries())
         self.assertFalse(self.right("ed", "tanstaaf"))
+
+    def test_dovecot_cram_md5(self):
+        if not shutil.which("doveadm"):
+            self.skipTest("doveadm is not installed")
+        passwords = {"ada": "tanstaaf", "bob": "with blank", "cy": "x" * 64, "dan": "y" * 65, "ed": "\u00fcml\u00e4ut"}
+        lines = []
+        for name, password in passwords.items():
+            made = subprocess.run(["doveadm", "pw", "-s", "CRAM-MD5", "-p", password], stdout=subprocess.PIPE, check=True, timeout=20).stdout
+            lines.append(name.encode() + b":" + made.strip() + b"::::::\n")
+        self.assertIn(b"{CRAM-MD5}", lines[0])
+        self.check(self.popauth("-import", self.file("users", b"".join(lines))), 0, "5 entries imported")
+        self.assertEqual(self.entries(), [f"{name:<16}: crypt" for name in passwords])
+        for name, password in passwords.items():
+            self.assertTrue(self.right(name, password), name)
+            self.assertFalse(self.right(name, password + "x"), name)
+        exported = self.popauth("-export", "-", "-with-verifiers")
+        for line in lines:
+            self.assertIn(line, exported.stdout)
 
     def test_text(self):
         source = self.file("list", b"ada:tanstaaf\r\nbob: leading blank:and colon\n\n# comment\ncy:last without newline")

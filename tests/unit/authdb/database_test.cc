@@ -124,6 +124,28 @@ BOOST_FIXTURE_TEST_CASE(accounts_are_stored_changed_listed_and_removed, Fixture)
   BOOST_TEST(*database->count() == 1U);
 }
 
+BOOST_FIXTURE_TEST_CASE(stand_in_is_read_where_there_is_no_account, Fixture) {
+  auto database = open();
+  BOOST_REQUIRE(database);
+  BOOST_REQUIRE(database->update("ada", set_to("one", 1)));
+  Account other;
+  other.crypt = "stand-in";
+  const auto record = encode_account(".other", other);
+  const StandIn stand_in{".other", record};
+  const auto ada = database->find_or("ada", stand_in);
+  BOOST_REQUIRE(ada);
+  BOOST_TEST(ada->exists);
+  BOOST_TEST(ada->account.scram.has_value());
+  BOOST_TEST(ada->account.crypt == "");
+  for (const auto* name : {"bob", ".meta", ".other", "../ada", ""}) {
+    const auto nobody = database->find_or(name, stand_in);
+    BOOST_REQUIRE(nobody);
+    BOOST_TEST(!nobody->exists, name);
+    BOOST_TEST(nobody->account.crypt == "stand-in", name);
+  }
+  BOOST_TEST((database->find_or("bob", {".wrong", record}).error().kind() == ErrorKind::malformed));
+}
+
 BOOST_FIXTURE_TEST_CASE(refused_edit_changes_nothing, Fixture) {
   auto database = open();
   BOOST_REQUIRE(database);

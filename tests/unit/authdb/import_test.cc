@@ -34,7 +34,8 @@ BOOST_AUTO_TEST_CASE(formats_are_guessed) {
 struct LineCase {
   const char* name;
   Format format;
-  std::string_view line, user, password;
+  std::string line;
+  std::string_view user, password;
   std::string_view problem;  // part of it; empty: usable
 };
 const LineCase kLines[] = {
@@ -48,6 +49,11 @@ const LineCase kLines[] = {
     {"bad name", Format::text, "a/b:x", "a/b", "", "not an acceptable user name"},
     {"CR inside", Format::text, "ada:a\rb", "ada", "", "holds NUL, CR or LF"},
     {"plain", Format::dovecot, "ada:{plain}secret:1000", "ada", "secret", ""},
+    {"cram-md5 cut", Format::dovecot, "ada:{CRAM-MD5}bc85", "ada", "", "CRAM-MD5 without its 64"},
+    {"cram-md5 no digits", Format::dovecot, "ada:{CRAM-MD5}" + std::string(64, 'g'), "ada", "",
+     "CRAM-MD5 without its 64"},
+    {"cram-md5 as crypt", Format::dovecot, "ada:{CRYPT}{CRAM-MD5}" + std::string(64, 'a'), "ada", "",
+     "not a crypt(3) string"},
     {"unknown scheme", Format::dovecot, "ada:{SSHA}x", "ada", "", "scheme {SSHA}"},
     {"hostile scheme", Format::dovecot, "ada:{\x1b[2J}x", "ada", "", "\\x1b"},
     {"short crypt", Format::dovecot, "ada:{CRYPT}x", "ada", "", "not a crypt(3) string"},
@@ -60,7 +66,7 @@ const LineCase kLines[] = {
 
 BOOST_AUTO_TEST_CASE(lines) {
   for (const auto& c : kLines) {
-    const auto entries = parse_text(c.format, std::string{c.line} + "\n", "owner");
+    const auto entries = parse_text(c.format, c.line + "\n", "owner");
     BOOST_REQUIRE_MESSAGE(entries.size() == 1, c.name);
     const auto& entry = entries[0];
     BOOST_TEST(entry.where == "line 1");

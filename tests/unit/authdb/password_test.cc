@@ -117,6 +117,42 @@ BOOST_FIXTURE_TEST_CASE(one_test_for_every_kind_of_record, Fixture) {
   BOOST_TEST(!test(&nothing, ""));
 }
 
+/// `doveadm pw -s CRAM-MD5 -p tanstaaf`
+constexpr const char* kCramMd5 = "{CRAM-MD5}bc85c9a3cb6b88ebf5a19a22a3604ef939585872c1ade1a2bf44087948a852f4";
+
+BOOST_FIXTURE_TEST_CASE(cram_md5_string_serves_clear_passwords_and_is_upgraded, Fixture) {
+  Account account;
+  account.crypt = kCramMd5;
+  for (const auto* dummy : {kCrypt[0].crypt.data(), ""}) {
+    meta.dummy_crypt = dummy;
+    BOOST_TEST(matches_password(meta, "ada", &account, Secret{"tanstaaf"}));
+    for (const std::string_view wrong : {"tanstaaF", "", "tanstaaf ", kCramMd5})
+      BOOST_TEST(!matches_password(meta, "ada", &account, Secret{wrong}), wrong);
+    BOOST_TEST(!matches_password(meta, "ada", &account, Secret{std::string_view{"tanstaaf\0", 9}}));
+  }
+  BOOST_TEST(needs_upgrade(meta, account));
+  const auto after = upgraded(meta, account, Secret{"tanstaaf"});
+  BOOST_TEST(after.crypt == "");
+  BOOST_TEST(matches(after.scram.value(), Secret{"tanstaaf"}));
+  account.scram = make_scram(Secret{"other"}, kMinIterations);
+  BOOST_TEST(!matches_password(meta, "ada", &account, Secret{"tanstaaf"}), "SCRAM counts when a record has both");
+}
+
+BOOST_FIXTURE_TEST_CASE(cram_md5_string_costs_the_same_work, Fixture) {
+  Account by_cram_md5;
+  by_cram_md5.crypt = kCramMd5;
+  const auto work_of = [&](const Account* account) {
+    qpop::digest::work() = {};
+    (void)matches_password(meta, "ada", account, Secret{"wrong"});
+    return qpop::digest::work();
+  };
+  const auto want = work_of(&by_scram);
+  BOOST_TEST(want.hmacs > 0U);
+  BOOST_TEST((work_of(&by_cram_md5) == want));
+  BOOST_TEST((work_of(&by_crypt) == want));
+  BOOST_TEST((work_of(nullptr) == want));
+}
+
 BOOST_FIXTURE_TEST_CASE(scram_counts_when_a_record_has_both, Fixture) {
   by_scram.crypt = kCrypt[0].crypt;
   by_scram.scram = make_scram(Secret{"other"}, kMinIterations);
