@@ -21,7 +21,8 @@ base::Result<KeyHandle> generate_key(KeyKind kind) {
   KeyHandle key;
   switch (kind) {
     case KeyKind::ecdsa_p256:
-      key.reset(EVP_EC_gen("P-256"));
+      // EVP_EC_gen() is a macro with a cast that Clang refuses.
+      key.reset(::EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
       break;
     case KeyKind::rsa_2048:
       key.reset(EVP_RSA_gen(2048));

@@ -84,7 +84,7 @@ bool handshake(const Identity& identity, const Way& way, SSL_CTX& server_context
   ::SSL_CTX_set_verify(client_context.get(), SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_min_proto_version(client_context.get(), way.version);
   SSL_CTX_set_max_proto_version(client_context.get(), way.version);
-  if (way.groups_or_algorithms != nullptr) BOOST_REQUIRE(SSL_CTX_set1_sigalgs_list(client_context.get(), way.groups_or_algorithms) == 1);
+  if (way.groups_or_algorithms != nullptr) BOOST_REQUIRE(::SSL_CTX_ctrl(client_context.get(), SSL_CTRL_SET_SIGALGS_LIST, 0, const_cast<char*>(way.groups_or_algorithms)) == 1);
   const Session client{::SSL_new(client_context.get())};
   const Session server{::SSL_new(&server_context)};
   BOOST_REQUIRE(::SSL_set1_host(client.get(), "mail.example.org") == 1);
