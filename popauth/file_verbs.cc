@@ -127,18 +127,20 @@ ExitCode export_accounts(const Identity& identity, const Command& command, const
   if (!identity.is_administrator()) return outcome.refused(kOnlyAdministrator);
   auto out = create_output(command.file);
   if (!out) return outcome.failed(out.error());
-  const auto records = all_accounts(identity, path);
-  if (!records) {
+  const auto shown = command.file == "-" ? "standard output" : base::escape_untrusted(command.file, 200);
+  const auto give_up = [&](const Error& error) {
     if (command.file != "-") ::unlink(command.file.c_str());
-    return outcome.failed(records.error());
-  }
+    return outcome.failed(error);
+  };
+  const auto records = all_accounts(identity, path);
+  if (!records) return give_up(records.error());
   if (command.with_verifiers) {
     say("Warning: with this file passwords can be guessed offline; keep it like the database, and remove it after use");
   }
   auto text = export_text(*records, command.with_verifiers);
   auto written = write_whole(std::move(*out), text);
   base::wipe(text.data(), text.size());
-  if (!written) return outcome.failed(written.error());
+  if (!written) return give_up(written.error().at("export", shown));
   return outcome.fine(command.with_verifiers ? "exported db with verifiers" : "exported db");
 }
 

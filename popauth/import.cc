@@ -23,6 +23,7 @@
 #include "common/base/text.h"
 #include "popauth/audit.h"
 #include "popauth/caller_file.h"
+#include "popauth/crypt_trial.h"
 #include "popauth/database_access.h"
 #include "popauth/import_formats.h"
 #include "popauth/import_gdbm.h"
@@ -43,8 +44,6 @@ namespace {
 
 constexpr std::size_t kMaxFileOctets = 512U << 20U;
 constexpr std::size_t kMaxComplaints = 1000;
-/// A crypt(3) string that costs more would make each login, and each guess, a load on the server.
-constexpr std::chrono::milliseconds kDearest{500};
 
 struct Input {
   Format format = Format::text;
@@ -96,15 +95,6 @@ Result<Input> read_input(const Command& command) {
   input.entries = parse_text(input.format, *text, owner_name(fd->get()));
   base::wipe(text->data(), text->size());
   return input;
-}
-
-/// The part of a crypt(3) string that its cost depends on: method and parameters, without salt and hash.
-std::string cost_part(std::string_view crypt) {
-  if (!crypt.starts_with('$')) return "DES";
-  const auto hash = crypt.rfind('$');
-  const auto salt = crypt.rfind('$', hash == 0 ? 0 : hash - 1);
-  const bool bcrypt = crypt.starts_with("$2");
-  return std::string{crypt.substr(0, bcrypt ? hash : salt)};
 }
 
 class Import {
@@ -174,13 +164,9 @@ class Import {
     const auto part = cost_part(crypt);
     const auto known = costs_.find(part);
     if (known != costs_.end()) return known->second;
-    const auto start = std::chrono::steady_clock::now();
-    auto dummy = authdb::make_dummy_crypt(crypt);
-    const auto took = std::chrono::steady_clock::now() - start;
-    std::string fault;
-    if (!dummy) fault = "a crypt(3) scheme that this system does not know";
-    if (took > kDearest) fault = "a crypt(3) string that takes too long to check";
-    if (dummy && fault.empty()) dummy_crypt_ = *dummy;
+    auto dummy = try_crypt(crypt);
+    if (dummy) dummy_crypt_ = *dummy;
+    const auto fault = dummy ? std::string{} : dummy.error().message();
     return costs_.emplace(part, fault).first->second;
   }
 
@@ -215,6 +201,18 @@ class Import {
     return account;
   }
 
+  /// A new secret does not let in whom the administrator has shut out.
+  Account replaced(const Account& before, std::size_t i) {
+    Account account = accounts_[i];
+    account.created = before.created;
+    if (before.disabled && !account.disabled) {
+      still_disabled_.push_back(usable_[i]);
+      account.disabled = true;
+    }
+    if (!before.sealed_apop.empty() && account.sealed_apop.empty()) ++lost_apop_;
+    return account;
+  }
+
   Status store_all() {
     const TimeBound bound;
     auto database = open_for_good(identity_, path_);
@@ -223,13 +221,13 @@ class Import {
       return Error{ErrorKind::changed, "the database was initialised meanwhile; nothing changed"};
     }
     const authdb::Database::Batch batch = [&](const auto& update) -> Status {
+      still_disabled_.clear();  // a batch may run again
+      lost_apop_ = 0;
       for (std::size_t i = 0; i < usable_.size(); ++i) {
         auto ok = update(usable_[i]->name, [&](const auto& before) -> Result<Account> {
           const bool exists = before && *before;
           if (exists && !command_.replace) return **before;  // made meanwhile
-          Account account = accounts_[i];
-          if (exists) account.created = (*before)->created;
-          return account;
+          return exists ? replaced(**before, i) : Result<Account>{accounts_[i]};
         });
         if (!ok) return ok;
       }
@@ -238,10 +236,15 @@ class Import {
     return database->update_all(batch, dummy_crypt_);
   }
 
-  ExitCode done(std::size_t all) const {
+  ExitCode done(std::size_t all) {
     if (command_.dry_run) {
       say("Dry run: nothing was changed");
     } else {
+      for (const auto* entry : still_disabled_) complain(*entry, "stays disabled");
+      if (lost_apop_ != 0) {
+        say(fmt::format("{} accounts lost their APOP secret: APOP and CRAM-MD5 fail for them until a password is set",
+                        lost_apop_));
+      }
       say(fmt::format("{} entries imported", usable_.size()));
       audit(identity_, {.text = fmt::format("user \"{}\" imported {} of {} entries from \"{}\"", identity_.who(),
                                             usable_.size(), all, base::escape_untrusted(command_.file, 80)),
@@ -259,6 +262,8 @@ class Import {
   std::vector<Account> accounts_;  // one for each of usable_
   std::map<std::string, std::string, std::less<>> costs_;
   std::string dummy_crypt_;
+  std::vector<const Entry*> still_disabled_;
+  std::size_t lost_apop_ = 0;
   std::size_t present_ = 0, unusable_ = 0, complaints_ = 0;
 };
 

@@ -57,13 +57,18 @@ std::string line_of(std::string_view name, const Result<authdb::Account>& accoun
   return fmt::format("{:<16}:{}", name, kinds);
 }
 
+/// A script that reads a list cut short would take it for the whole.
+ExitCode print(const std::string& text) {
+  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return ExitCode::ok;
+  return fail(Error::from_errno(errno, "write").at("standard output"));
+}
+
 ExitCode list_all(const Identity& identity, const std::string& path) {
   const auto records = all_accounts(identity, path);
   if (!records) return fail(records.error());
   std::string text;
   for (const auto& [name, account] : *records) text += line_of(name, account) + "\n";
-  std::fputs(text.c_str(), stdout);
-  return ExitCode::ok;
+  return print(text);
 }
 
 }  // namespace
@@ -146,8 +151,7 @@ ExitCode list_accounts(const Identity& identity, const Command& command, const s
   if (!look) return fail(look.error());
   if (!look->account) return fail(look->account.error());
   if (!*look->account) return fail(no_entry(base::escape_untrusted(user, 80)));
-  std::fputs((line_of(user, **look->account) + "\n").c_str(), stdout);
-  return ExitCode::ok;
+  return print(line_of(user, **look->account) + "\n");
 }
 
 }  // namespace qpop::popauth

@@ -22,6 +22,7 @@
 #include "common/log/log.h"
 #include "common/spool/context.h"
 #include "popper/authenticator/authenticator.h"
+#include "popper/authenticator/database_check.h"
 #include "popper/checker/checker.h"
 #include "popper/maildrop/maildrop.h"
 #include "popper/monitor/monitor.h"
@@ -144,6 +145,16 @@ bool report(const std::vector<config::Problem>& problems) {
   return !config::has_errors(problems);
 }
 
+/// What the monitor, which parses no database, cannot see.
+void check_database(const config::Settings& settings, const monitor::Environment& environment, std::vector<config::Problem>& problems) {
+  const auto& path = settings.text(Opt::auth_db);
+  if (!monitor::asks_database(settings) || ::access(path.c_str(), F_OK) != 0) return;
+  const auto key = monitor::open_key(path);
+  const auto found = authenticator::check_database({path, key ? key->get() : -1, environment.auth_user.uid, environment.auth_user.gid});
+  const auto text = found ? *found : found.error().message();
+  if (!text.empty()) problems.push_back({fmt::format("{}: {}", monitor::named(settings, Opt::auth_db), text), found.has_value()});
+}
+
 /// A fault on the command line is the caller's, one in a file the administrator's.
 ExitCode code_of(const std::vector<config::Problem>& problems) {
   const auto on_command_line = [](const config::Problem& problem) { return !problem.warning && problem.text.starts_with("command line"); };
@@ -231,8 +242,9 @@ int Program::check() {
   }
   if (!sound) return code_of(line_.problems);
   std::vector<config::Problem> problems;
-  const auto environment = monitor::look_up_environment(line_.settings, problems);
-  monitor::check_environment(line_.settings, environment, problems);
+  const auto environment = monitor::look_up_environment(line_.settings, problems, monitor::Purpose::check);
+  monitor::check_environment(line_.settings, environment, problems, monitor::Purpose::check);
+  if (!config::has_errors(problems)) check_database(line_.settings, environment, problems);
   sound = report(problems);
   if (sound) fmt::print("configuration is sound\n");
   return sound ? kOk : kEnvironment;

@@ -25,6 +25,9 @@ Status check_files(const std::string& path, uid_t owner) {
     if (ok.error().kind() != ErrorKind::not_found) return ok;
     return Error{ErrorKind::not_found, fmt::format("{} {} does not exist; create it: popauth -init", kWhat, path)};
   }
+  if (is_empty_file(path)) {
+    return Error{ErrorKind::malformed, fmt::format("{} {} is empty; initialise it: popauth -init", kWhat, path)};
+  }
   const auto lock = path + "-lock";
   if (auto ok = check_file(lock, {.what = "POP authentication lock file", .owner = owner}); !ok) {
     if (ok.error().kind() != ErrorKind::not_found) return ok;
@@ -83,9 +86,6 @@ Result<Database> Database::open(const std::string& path, uid_t owner, Access acc
                                                      kWhat, path, path, path, path)};
   }
   if (auto ok = check_files(path, owner); !ok) return ok.error();
-  if (is_empty_file(path)) {
-    return Error{ErrorKind::malformed, fmt::format("{} {} is empty; initialise it: popauth -init", kWhat, path)};
-  }
   auto environment = db::Environment::open(path, access == Access::read_only);
   if (!environment) return environment.error().at(kWhat, path);
   auto meta = load_meta(*environment);

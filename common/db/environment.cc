@@ -7,6 +7,7 @@
 #include <lmdb.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,6 +58,14 @@ Error db_error(int code, std::string_view call) {
   }
   if (code > 0) return Error::from_errno(code, call);
   return Error{ErrorKind::io, fmt::format("{}: {}", call, mdb_strerror(code))};
+}
+
+/// LMDB calls a write that was cut short by a full disk EIO.
+Error write_error(int code, MDB_env* env) {
+  mdb_filehandle_t fd = -1;
+  struct statvfs room {};
+  const bool full = code == EIO && mdb_env_get_fd(env, &fd) == 0 && ::fstatvfs(fd, &room) == 0 && room.f_bavail == 0;
+  return db_error(full ? ENOSPC : code, "write");
 }
 
 MDB_val to_val(std::string_view bytes) {
@@ -117,6 +126,20 @@ Result<UniqueFd> open_checked(const std::string& path) {
   return fd;
 }
 
+/// LMDB sets the size of its lock file without room behind it, and maps it: on a full disk the first look at it would
+/// be a SIGBUS. 0 or an errno. A file that has its room is not opened here: a close drops the locks of the whole
+/// process.
+int reserve_lock_file(const std::string& path) {
+  constexpr off_t kOctets = (kReaders + 2) * 64;  // a cache line for each reader and two for the locks
+  const auto name = path + "-lock";
+  struct stat status {};
+  if (::lstat(name.c_str(), &status) != 0 || (status.st_size >= kOctets && status.st_blocks * 512 >= kOctets)) return 0;
+  const UniqueFd fd{::open(name.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  // What else may be wrong, mdb_env_open() says.
+  if (!fd.valid() || ::fallocate(fd.get(), 0, 0, kOctets) == 0) return 0;
+  return errno == ENOSPC || errno == EDQUOT ? errno : 0;
+}
+
 Result<FileIdentity> identity_of(int fd) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return Error::from_errno(errno, "fstat");
@@ -148,6 +171,7 @@ struct Environment::State {
     if (const int code = mdb_env_create(&env); code != 0) return code;
     if (const int code = mdb_env_set_maxreaders(env, kReaders); code != 0) return code;
     if (const int code = mdb_env_set_mapsize(env, map_octets); code != 0) return code;
+    if (const int code = reserve_lock_file(path); code != 0) return code;
     if (const int code = mdb_env_open(env, path.c_str(), flags | MDB_NOSUBDIR | MDB_NOTLS, 0600); code != 0)
       return code;
     int dead = 0;
@@ -302,7 +326,7 @@ Status Environment::write(const std::function<Status(Writer&)>& body) {
       if (writer.changed_) state_->proven = meta->transaction + 1;
       return {};
     }
-    if (code != MDB_MAP_FULL || meta->map_octets >= kMaxMapOctets) return db_error(code, "write");
+    if (code != MDB_MAP_FULL || meta->map_octets >= kMaxMapOctets) return write_error(code, state_->env);
     transaction.abort();
     MDB_envinfo info{};
     mdb_env_info(state_->env, &info);
@@ -370,7 +394,7 @@ Status Writer::store(std::string_view key, std::string_view value, unsigned flag
   MDB_val data = to_val(value);
   const int code = mdb_put(txn_of(transaction_), table_, &name, &data, flags);
   if (code == MDB_MAP_FULL) map_full_ = true;
-  if (code != 0) return db_error(code, "write");
+  if (code != 0) return write_error(code, mdb_txn_env(txn_of(transaction_)));
   changed_ = true;
   return {};
 }

@@ -96,16 +96,20 @@ std::uint16_t Penalties::tag_of(const Subject& subject, std::string_view passwor
   return tag == 0 ? 1 : tag;
 }
 
-Penalties::Set Penalties::read_set(std::uint64_t key) const {
+off_t Penalties::place_of(std::uint64_t key, std::uint16_t kind) {
+  const std::uint64_t number = kind == kKnown ? kSets + key % kKnownSets : key % kSets;
+  return static_cast<off_t>(sizeof(Header) + number * sizeof(Set));
+}
+
+Penalties::Set Penalties::read_set(std::uint64_t key, std::uint16_t kind) const {
   Set set;
-  const auto at = static_cast<off_t>(sizeof(Header) + key % kSets * sizeof(Set));
-  const ssize_t got = ::pread(file_.get(), &set, sizeof set, at);
+  const ssize_t got = ::pread(file_.get(), &set, sizeof set, place_of(key, kind));
   if (got == static_cast<ssize_t>(sizeof set) && set.checksum == digest::xxh3_64(bytes_before_checksum(set))) return set;
   return {};
 }
 
 Penalties::Entry Penalties::load(std::uint64_t key, Kind kind, std::int64_t now_ms) const {
-  const auto set = read_set(key);
+  const auto set = read_set(key, kind);
   const auto found = std::ranges::find_if(set.entries, [&](const Entry& entry) { return entry.key == key && entry.kind == kind; });
   Entry fresh;
   fresh.key = key;
@@ -122,7 +126,7 @@ Penalties::Entry Penalties::load(std::uint64_t key, Kind kind, std::int64_t now_
 }
 
 void Penalties::store(const Entry& entry, std::int64_t now_ms) {
-  auto set = read_set(entry.key);
+  auto set = read_set(entry.key, entry.kind);
   auto place = std::ranges::find_if(set.entries, [&](const Entry& other) { return other.key == entry.key && other.kind == entry.kind; });
   if (place == set.entries.end()) {
     // The one that means least: empty, then no level left, then the lowest level, then the oldest.
@@ -134,7 +138,7 @@ void Penalties::store(const Entry& entry, std::int64_t now_ms) {
   *place = entry;
   set.checksum = digest::xxh3_64(bytes_before_checksum(set));
   // A write that fails forgets a failure; a login must not fail for it.
-  (void)write_all(file_.get(), &set, sizeof set, static_cast<off_t>(sizeof(Header) + entry.key % kSets * sizeof(Set)));
+  (void)write_all(file_.get(), &set, sizeof set, place_of(entry.key, entry.kind));
 }
 
 std::int64_t Penalties::wait_of(const Entry& entry) const {

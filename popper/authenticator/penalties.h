@@ -12,10 +12,14 @@
 // password are kept: enough to know it again, too little to find it.
 //
 // The table is a file of fixed size: inetd mode shares it between processes, and it survives a reload. Damage is emptiness. When a set
-// is full, the entry that means least is forgotten. Names and addresses are stored as keyed hashes, so nobody can aim at a set.
+// is full, the entry that means least is forgotten. Names and addresses are stored as keyed hashes, so nobody can aim at a set. Blocks from which
+// a user has logged in have sets of their own: wrong passwords, which anybody can send, do not push them out.
 //
-// File    header: "QPOPWAIT", version u32, sets u32, key 32 octets, XXH3-64 of these; then sets of 8 entries and their XXH3-64.
+// File    header: "QPOPWAIT", version u32 (2; another one is emptiness), sets u32, key 32 octets, XXH3-64 of these; then sets of 8
+//         entries and their XXH3-64: first those of failures, then as many of known blocks.
 #pragma once
+
+#include <sys/types.h>
 
 #include <array>
 #include <cstdint>
@@ -33,6 +37,7 @@ class Penalties {
   static constexpr std::int64_t kMostMs = 60'000;
   static constexpr unsigned kFreeOfUser = 8;
   static constexpr std::uint32_t kSets = 512;
+  static constexpr std::uint32_t kKnownSets = 512;
 
   struct Subject {
     std::string_view block;
@@ -73,7 +78,7 @@ class Penalties {
   };
   struct Header {
     std::array<char, 8> magic{'Q', 'P', 'O', 'P', 'W', 'A', 'I', 'T'};
-    std::uint32_t version = 1;
+    std::uint32_t version = 2;
     std::uint32_t sets = kSets;
     digest::Digest32 key{};
     std::uint64_t checksum = 0;
@@ -88,7 +93,8 @@ class Penalties {
   /// The entry of `key`, levels fallen to what they are now; a fresh one when there is none.
   [[nodiscard]] Entry load(std::uint64_t key, Kind kind, std::int64_t now_ms) const;
   void store(const Entry& entry, std::int64_t now_ms);
-  [[nodiscard]] Set read_set(std::uint64_t key) const;
+  [[nodiscard]] static off_t place_of(std::uint64_t key, std::uint16_t kind);
+  [[nodiscard]] Set read_set(std::uint64_t key, std::uint16_t kind) const;
   [[nodiscard]] std::int64_t wait_of(const Entry& entry) const;
 
   base::UniqueFd file_;

@@ -23,11 +23,6 @@ using config::Opt;
 using config::Problem;
 using config::Settings;
 
-/// "state-dir (qpopper.config line 3)": where to mend it.
-std::string named(const Settings& settings, Opt id) {
-  return fmt::format("{} ({})", config::option(id).name, settings.source(id));
-}
-
 priv::Account look_up(const Settings& settings, Opt id, std::vector<Problem>& problems) {
   auto account = priv::find_account(settings.text(id));
   if (!account) {
@@ -74,10 +69,22 @@ void probe_writing(const Settings& settings, const std::string& path, std::vecto
                       full});
 }
 
-void check_state_dir(const Settings& settings, std::vector<Problem>& problems) {
-  const auto& path = settings.text(Opt::state_dir);
-  if (::mkdir(path.c_str(), 0711) == 0) ::chmod(path.c_str(), 0711);
+/// Whether a folder that is missing could be made, without making it.
+bool can_be_made(const std::string& path) {
+  const auto slash = path.find_last_not_of('/') == std::string::npos ? 0 : path.rfind('/', path.find_last_not_of('/'));
   struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0 || errno != ENOENT) return false;
+  return slash != std::string::npos && ::access(slash == 0 ? "/" : path.substr(0, slash).c_str(), W_OK | X_OK) == 0;
+}
+
+void check_state_dir(const Settings& settings, std::vector<Problem>& problems, bool make) {
+  const auto& path = settings.text(Opt::state_dir);
+  struct stat status {};
+  if (!make && can_be_made(path)) {
+    problems.push_back({fmt::format("{}: {}: not there yet; made when the server starts", named(settings, Opt::state_dir), path), true});
+    return;
+  }
+  if (make && ::mkdir(path.c_str(), 0711) == 0) ::chmod(path.c_str(), 0711);
   if (::stat(path.c_str(), &status) != 0) {
     problems.push_back({fmt::format("{}: {}: {}; make the folder, or name another", named(settings, Opt::state_dir), path, std::strerror(errno))});
     return;
@@ -147,6 +154,10 @@ void check_mail_locks(const Settings& settings, std::vector<Problem>& problems) 
 
 }  // namespace
 
+std::string named(const Settings& settings, Opt id) {
+  return fmt::format("{} ({})", config::option(id).name, settings.source(id));
+}
+
 bool asks_database(const Settings& settings) {
   const auto words = words_of(settings.text(Opt::auth_backends));
   return std::ranges::find(words, "database") != words.end();
@@ -180,7 +191,7 @@ Environment look_up_environment(const Settings& settings, std::vector<Problem>& 
   environment.root = ::geteuid() == 0;
   environment.server_name = settings.text(Opt::server_name).empty() ? own_host_name() : settings.text(Opt::server_name);
   if (environment.root) {
-    if (purpose == Purpose::serve) {
+    if (purpose != Purpose::recover) {
       environment.session_user = look_up(settings, Opt::session_user, problems);
       environment.auth_user = look_up(settings, Opt::auth_user, problems);
     }
@@ -210,7 +221,7 @@ void check_environment(const Settings& settings, const Environment& environment,
     if (!path.empty() && !path.starts_with('/')) problems.push_back({fmt::format("{}: \"{}\" must be an absolute path", named(settings, id), path)});
   }
   check_spool_dir(settings, problems);
-  check_state_dir(settings, problems);
+  check_state_dir(settings, problems, purpose != Purpose::check);
   check_mail_locks(settings, problems);
   if (purpose == Purpose::recover) return;
   check_backends(settings, environment, problems);

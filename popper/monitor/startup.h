@@ -9,17 +9,20 @@
 
 namespace qpop::monitor {
 
-/// A recovery needs no database, no users of the other roles and no address.
-enum class Purpose : std::uint8_t { serve, recover };
+/// A check makes nothing. A recovery needs no database, no users of the other roles and no address.
+enum class Purpose : std::uint8_t { serve, check, recover };
 
 /// Looks up users and names. Faults are added to `problems`.
 [[nodiscard]] Environment look_up_environment(const config::Settings& settings, std::vector<config::Problem>& problems,
                                               Purpose purpose = Purpose::serve);
 
-/// Checks folders, database file and listen values; makes the state folder when it is missing. With a full disk the server still
+/// Checks folders, database file and listen values; makes the state folder when it is missing (a check says so). With a full disk the server still
 /// starts (mail can be deleted then), so that is a warning.
 void check_environment(const config::Settings& settings, const Environment& environment, std::vector<config::Problem>& problems,
                        Purpose purpose = Purpose::serve);
+
+/// "state-dir (qpopper.config line 3)": where to mend it.
+[[nodiscard]] std::string named(const config::Settings& settings, config::Opt id);
 
 /// Option auth-backends.
 [[nodiscard]] bool asks_database(const config::Settings& settings);

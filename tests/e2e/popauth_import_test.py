@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import Pop, Site, program  # noqa: E402
@@ -195,6 +196,35 @@ class Import(Own):
         exported = self.popauth("-export", "-", "-with-verifiers")
         for line in lines:
             self.assertIn(line, exported.stdout)
+
+    def test_dear_crypt_strings_are_not_waited_for(self):
+        """Each of these takes minutes to hours; the parameter counts where no hash follows it, too."""
+        dear = [b"{CRYPT}$2y$31$" + BCRYPT[7:], b"{CRYPT}$6$rounds=999999999$" + SHA512[3:], b"{CRYPT}$5$rounds=999999999$saltsalt",
+                b"{CRYPT}$6$rounds=999999998$saltsalt", b"{CRYPT}_zzzzsaltaaaaaaaaaaa", b"{CRYPT}$y$jFT$" + b"a" * 22 + b"$" + b"b" * 43]
+        lines = [b"good:{CRYPT}" + BCRYPT, b"fine:{CRYPT}" + SHA512]
+        lines += [b"dear%d:" % number + text for number, text in enumerate(dear)]
+        start = time.monotonic()
+        result = self.popauth("-import", self.file("users", b"\n".join(lines) + b"\n"))
+        self.check(result, 4, "2 entries imported")
+        self.assertLess(time.monotonic() - start, 40)
+        for number in range(len(dear)):
+            self.assertRegex(result.stderr.decode(), f'"dear{number}": a crypt.3. (string that takes too long|.*too much memory)')
+        self.assertGreaterEqual(result.stderr.count(b"takes too long"), 5)
+        self.assertEqual(self.entries(), ["fine            : crypt", "good            : crypt"])
+        self.assertTrue(self.right("fine", "tanstaaf"))
+
+    def test_replace_lets_nobody_in_again_and_names_lost_apop_secrets(self):
+        for name in ("ada", "bob", "cy"):
+            self.set(name, b"first\n")
+        self.check(self.popauth("-disable", "ada"), 0)
+        source = self.file("users", b"ada:{PLAIN}second\nbob:{SCRAM-SHA-256}" + scram_of(b"second") + b"\ncy:{PLAIN}second\n")
+        result = self.popauth("-import", source, "-replace")
+        self.check(result, 0, 'line 1: "ada": stays disabled')
+        self.check(result, 0, "1 accounts lost their APOP secret")
+        self.assertNotIn(b'"cy"', result.stderr)
+        self.assertEqual(self.entries(), ["ada             : APOP SCRAM disabled", "bob             : SCRAM", "cy              : APOP SCRAM"])
+        self.assertTrue(self.right("bob", "second"))
+        self.check(self.popauth("-check", "ada", "-stdin", stdin=b"second\n"), 1, "the password is right, but")
 
     def test_text(self):
         source = self.file("list", b"ada:tanstaaf\r\nbob: leading blank:and colon\n\n# comment\ncy:last without newline")

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """popauth -check, -disable, -enable, -export, -backup, -restore, -compact, -trace, -iterations and the name scramauth."""
 import os
+import resource
+import signal
 import stat
 import subprocess
 import sys
@@ -46,6 +48,37 @@ class Verbs(Own):
         for verb in ("-disable", "-enable"):
             self.check(self.popauth(verb, "eve"), 1, 'no entry for "eve"')
         self.assertEqual(len(self.entries()), 1)
+
+    def test_an_empty_file_is_named_as_such(self):
+        self.file("pop.auth", b"")
+        for verb in (("-user", "ada", "-stdin"), ("-list", "ALL")):
+            self.check(self.popauth(*verb, stdin=b"tanstaaf\n"), 1, "is empty; initialise it: popauth -init")
+
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        self.init()
+        self.set("ada")
+        for verb in (("-list", "ALL"), ("-list", "ada"), ("-export", "-")):
+            full = os.open("/dev/full", os.O_WRONLY)
+            result = subprocess.run([self.bin, *self.database(), *verb], stdout=full, stderr=subprocess.PIPE, preexec_fn=lambda: become(self.uid),
+                                    timeout=60, check=False)
+            os.close(full)
+            self.assertEqual(result.returncode, 1, verb)
+            self.assertIn(b"standard output: ", result.stderr)
+            self.assertIn(b"No space left", result.stderr)
+
+    def test_a_failed_export_leaves_no_file_and_names_it(self):
+        self.init()
+        self.set("ada")
+
+        def small():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16))
+            become(self.uid)
+        out = self.file("export")
+        result = subprocess.run([self.bin, *self.database(), "-export", out], stderr=subprocess.PIPE, preexec_fn=small, timeout=60, check=False)
+        self.assertNotEqual(result.returncode, 0, result.stderr)
+        self.assertIn(out.encode(), result.stderr)
+        self.assertFalse(os.path.exists(out))
 
     def export(self, *args):
         path = self.file("export")

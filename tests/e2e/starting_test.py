@@ -153,6 +153,50 @@ def notify(site):
         assert site.process.wait(20) == 0
 
 
+def check_finds_what_refuses_every_login(site):
+    """The server would start on each of these and let nobody in."""
+    def check(want_code, *want_texts, **options):
+        site.write_config(**options)
+        done = site.run([program("popper"), "--check", "-f", site.config], check=False, timeout=60)
+        assert done.returncode == want_code and (b"is sound" in done.stdout) == (want_code == 0), done
+        for text in want_texts:
+            assert text.encode() in done.stderr, (text, done.stderr)
+
+    def put(path, octets):
+        with open(path, "wb") as file:
+            file.write(octets)
+
+    database, lock = site.database, site.database + "-lock"
+    with open(database, "rb") as file:
+        good = file.read()
+    check(0)
+    os.chmod(lock, 0)
+    check(3, "auth-db", "lock file", "wrong mode (0000)")
+    os.chmod(lock, 0o600)
+    os.rename(lock, lock + ".away")
+    check(3, "auth-db", "has no lock file")
+    os.rename(lock + ".away", lock)
+    for bad, words in ((b"", "is empty; initialise it"), (good[:5000], "damaged"), (good[:8192], "damaged"), (b"x" * len(good), "auth-db")):
+        put(database, bad)
+        check(3, "auth-db", words)
+    put(database, good)
+    key = database + ".key"
+    with open(key, "rb") as file:
+        own = file.read()
+    site.run([program("popauth"), "-db", database + "2", "-init"])
+    os.rename(database + "2.key", key)
+    check(0, "does not belong to this database; APOP and CRAM-MD5 fail")
+    os.unlink(key)
+    put(key, own)
+    os.chmod(key, 0o400)
+    os.chown(key, os.lstat(database).st_uid, -1)
+    state = os.path.join(site.root, "new-state")
+    check(0, "not there yet; made when the server starts", **{"state-dir": state})
+    assert not os.path.exists(state)
+    check(3, "state-dir", "No such file", **{"state-dir": os.path.join(state, "below")})
+    site.write_config()
+
+
 def faults(site):
     """Each fault at start: message with place, cause and remedy; documented exit code."""
     def attempt(want_code, *want_texts, **options):
@@ -180,6 +224,7 @@ def faults(site):
     site.write_config()
     good = site.run([program("popper"), "--check", "-f", site.config])
     assert b"configuration is sound" in good.stdout
+    check_finds_what_refuses_every_login(site)
     printed = site.run([program("popper"), "--print-config", "-f", site.config]).stdout
     assert b"# command line" not in printed and f"# {site.config} line 1".encode() in printed, printed
     # From inetd the client gets one answer, and no detail.

@@ -7,10 +7,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
+#include <cstring>
 #include <deque>
 #include <string>
 
+#include "common/digest/digest.h"
 #include "tests/unit/db/temporary_folder.h"
 
 namespace {
@@ -182,6 +185,48 @@ BOOST_FIXTURE_TEST_CASE(table_does_not_grow_and_forgets_what_means_least, Fixtur
   BOOST_TEST(status.st_size <= 1 << 20);
   BOOST_TEST(now == before);
   BOOST_TEST(table.admit(kAda, now) == 60 * kSecond, "many with one failure do not push out one with many");
+}
+
+BOOST_FIXTURE_TEST_CASE(wrong_passwords_do_not_make_a_known_address_strange, Fixture) {
+  const Penalties::Subject home{"198.51.100.7", "ada"};
+  table.succeeded(home, now);
+  for (int round = 0; round < 3; ++round) {
+    now += kSecond;
+    for (int i = 0; i < 8000; ++i) (void)table.failed({std::to_string(i), "user" + std::to_string(i)}, std::to_string(round), now);
+  }
+  BOOST_TEST(table.knows(home, now));
+  for (int i = 0; i < 60; ++i) (void)guess({"203.0.113." + std::to_string(i), "ada"}, "guess" + std::to_string(i));
+  BOOST_TEST(table.admit({"203.0.113.200", "ada"}, now) == 60 * kSecond);
+  BOOST_TEST(table.admit(home, now) == 0, "ada gets in from her usual address");
+}
+
+BOOST_FIXTURE_TEST_CASE(known_addresses_give_way_to_newer_ones_and_to_no_failure_s_cost, Fixture) {
+  for (int i = 0; i < 6; ++i) (void)guess(kAda, "guess" + std::to_string(i));
+  const Penalties::Subject first{"198.51.100.7", "first"};
+  const Penalties::Subject last{"198.51.100.8", "last"};
+  table.succeeded(first, now);
+  for (int i = 0; i < 40'000; ++i) table.succeeded({std::to_string(i), "user"}, now + 1);
+  table.succeeded(last, now + 2);
+  BOOST_TEST(!table.knows(first, now + 2));
+  BOOST_TEST(table.knows(last, now + 2));
+  BOOST_TEST(table.admit(kAda, now + 2) > 0, "nobody logs in often enough to have his failures forgotten");
+  struct stat status {};
+  BOOST_REQUIRE(::stat(path.c_str(), &status) == 0);
+  BOOST_TEST(status.st_size <= 1 << 20);
+}
+
+BOOST_FIXTURE_TEST_CASE(file_of_the_version_before_is_emptiness, Fixture) {
+  (void)guess(kAda, "one");
+  BOOST_TEST(open(2000).admit(kAda, now) > 0);
+  const base::UniqueFd fd{::open(path.c_str(), O_RDWR)};
+  std::array<char, 56> header{};
+  BOOST_REQUIRE(::pread(fd.get(), header.data(), header.size(), 0) == static_cast<ssize_t>(header.size()));
+  BOOST_TEST(header[8] == 2);
+  header[8] = 1;
+  const std::uint64_t checksum = digest::xxh3_64({header.data(), 48});
+  std::memcpy(header.data() + 48, &checksum, sizeof checksum);
+  BOOST_REQUIRE(::pwrite(fd.get(), header.data(), header.size(), 0) == static_cast<ssize_t>(header.size()));
+  BOOST_TEST(open(2000).admit(kAda, now) == 0);
 }
 
 BOOST_FIXTURE_TEST_CASE(file_holds_neither_names_nor_passwords, Fixture) {
