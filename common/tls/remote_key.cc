@@ -309,10 +309,14 @@ std::size_t octets_of(SignedDigest digest) { return row_of(digest).octets; }
 
 base::Status enable_remote_keys(Sign sign) {
   the_signer() = std::move(sign);
+  using Provider = std::unique_ptr<OSSL_PROVIDER, decltype([](OSSL_PROVIDER* provider) { ::OSSL_PROVIDER_unload(provider); })>;
+  static Provider standard;  // for the life of the process
+  static Provider ours;
+  if (::OSSL_PROVIDER_add_builtin(nullptr, kProvider, initialise) != 1) return openssl_error(ErrorKind::io, "add the provider of remote keys");
   // Loading one provider by name ends the silent loading of the default one.
-  if (::OSSL_PROVIDER_add_builtin(nullptr, kProvider, initialise) != 1 || ::OSSL_PROVIDER_load(nullptr, "default") == nullptr ||
-      ::OSSL_PROVIDER_load(nullptr, kProvider) == nullptr)
-    return openssl_error(ErrorKind::io, "load the provider of remote keys");
+  standard.reset(::OSSL_PROVIDER_load(nullptr, "default"));
+  ours.reset(::OSSL_PROVIDER_load(nullptr, kProvider));
+  if (!standard || !ours) return openssl_error(ErrorKind::io, "load the provider of remote keys");
   // A preference, no rule: what only we offer is still found.
   if (::EVP_set_default_properties(nullptr, "?provider=default") != 1) return openssl_error(ErrorKind::io, "prefer the default provider");
   return {};
