@@ -138,7 +138,8 @@ void Service::attach(ipc::Frame& frame) {
   client.channel = ipc::Channel{std::move(frame.descriptors[0])};
   client.session = message.session;
   client.block = message.block.view();
-  client.how = {message.clear_text_allowed != 0, message.clear_text_not_with_apop != 0, message.inside_tls != 0};
+  client.how = {message.clear_text_allowed != 0, message.clear_text_not_with_apop != 0, false};
+  client.clear_text_inside_tls = message.clear_text_inside_tls != 0;
   (void)client.channel.send(greeting_of(client), {}, false);
   watch(fd);
 }
@@ -153,13 +154,23 @@ ipc::SessionGreeting Service::greeting_of(Client& client) {
     const bool can_do_without = start_.ask_system && !usable && usable.error().kind() == base::ErrorKind::not_found;
     if (!usable && !can_do_without && may_log_fault()) log::error("{}", usable.error().message());
     if (usable && *usable) greeting.mechanisms |= sasl::bit(scram_sha_256);
+    if (usable && *usable && client.can_bind) greeting.mechanisms |= sasl::bit(scram_sha_256_plus);
     if (usable && *usable && start_.key.valid()) {
       greeting.mechanisms |= sasl::bit(cram_md5);
-      client.stamp = make_stamp();
+      if (client.stamp.empty()) client.stamp = make_stamp();  // once: it stands in the greeting
     }
   }
   greeting.stamp.set(client.stamp);
   return greeting;
+}
+
+/// Nothing that was begun outside counts any more (RFC 2595 section 4); the stamp is ours and stays.
+bool Service::enter_tls(Client& client, const ipc::InsideTls& message) {
+  if (client.how.inside_tls) return false;
+  client.how.inside_tls = true;
+  client.how.clear_text_allowed = client.how.clear_text_allowed || client.clear_text_inside_tls;
+  client.can_bind = message.can_bind != 0;
+  return client.channel.send(greeting_of(client), {}, false).has_value();
 }
 
 bool Service::may_log_fault() {
@@ -226,6 +237,8 @@ bool Service::take_question(Client& client, const ipc::Frame& frame) {
   } else if (client.step == exchanging && frame.read(attempt.proof)) {
     attempt.kind = Attempt::Kind::scram;
     attempt.user = client.scram.user;
+  } else if (ipc::InsideTls inside; client.step == idle && frame.read(inside)) {
+    return enter_tls(client, inside);
   } else if (ipc::CramBegin begin; client.step == idle && frame.read(begin)) {
     return begin_cram(client);
   } else if (client.step == idle && frame.read(scram)) {

@@ -55,6 +55,8 @@ struct Client {
   ipc::SessionId session{};
   std::string block;
   Circumstances how;
+  bool clear_text_inside_tls = false;
+  bool can_bind = false;  ///< channel binding
   std::string stamp;  ///< of APOP, or the challenge of CRAM-MD5 that was sent last
   std::string challenge;
   Step step = Step::idle;
@@ -85,6 +87,7 @@ class Service {
   [[nodiscard]] int wait_ms();
   [[nodiscard]] Client* find(const ipc::SessionId& id);
   [[nodiscard]] ipc::SessionGreeting greeting_of(Client& client);
+  bool enter_tls(Client& client, const ipc::InsideTls& message);
   [[nodiscard]] std::string make_stamp();
   [[nodiscard]] bool may_log_fault();
 

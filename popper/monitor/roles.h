@@ -64,6 +64,18 @@ struct SessionTask {
   uid_t uid = 0;
   gid_t gid = 0;
   std::string empty_root;  ///< "" when not root
+  bool tls = false;        ///< its client may want TLS
+  ipc::Channel monitor;
+};
+
+/// Holds the private keys of the server's certificates.
+struct SignerTask {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string empty_root;
+  std::string ciphers;
+  bool only_1_2 = false;
+  bool only_1_3 = false;
   ipc::Channel monitor;
 };
 
@@ -73,6 +85,7 @@ struct Roles {
   std::function<int(AuthenticatorTask)> authenticator;
   std::function<int(MaildropTask)> maildrop;
   std::function<int(CheckerTask)> checker;
+  std::function<int(SignerTask)> signer;
 };
 
 }  // namespace qpop::monitor

@@ -98,12 +98,15 @@ LiveSession* Monitor::spawn_session() {
   task.uid = environment_.session_user.uid;
   task.gid = environment_.session_user.gid;
   task.empty_root = empty_root_;
+  task.tls = !signers_.empty();
+  const bool can_tls = task.tls;
   task.monitor = std::move(pair->second);
   const pid_t pid = fork_role("popper-session", [&] { return roles_.session(std::move(task)); });
   if (pid < 0) return nullptr;
   LiveSession& session = sessions_[pid];
   session.pid = pid;
   session.channel = std::move(pair->first);
+  session.can_tls = can_tls;
   digest::random_bytes(session.id);
   watch(session.channel.fd(), [this, pid] { on_session_message(pid); });
   return &session;
@@ -139,6 +142,28 @@ bool Monitor::spawn_authenticator() {
   process.pid = pid;
   process.channel = std::move(pair->first);
   watch(process.channel.fd(), [this, pid] { on_authenticator_message(pid); });
+  return true;
+}
+
+bool Monitor::spawn_signer() {
+  auto pair = ipc::Channel::pair();
+  if (!pair) return false;
+  SignerTask task;
+  task.uid = environment_.tls_user.uid;
+  task.gid = environment_.tls_user.gid;
+  task.empty_root = empty_root_;
+  task.ciphers = settings_.text(Opt::tls_cipher_list);
+  task.only_1_2 = settings_.text(Opt::tls_version) == "tlsv1.2";
+  task.only_1_3 = settings_.text(Opt::tls_version) == "tlsv1.3";
+  task.monitor = std::move(pair->second);
+  const pid_t pid = fork_role("popper-signer", [&] { return roles_.signer(std::move(task)); });
+  if (pid < 0) return false;
+  SignerProcess& process = signers_[pid];
+  process.pid = pid;
+  newest_signer_ = pid;
+  process.channel = std::move(pair->first);
+  watch(process.channel.fd(), [this, pid] { on_signer_message(pid); });
+  send_tls_files(process);
   return true;
 }
 

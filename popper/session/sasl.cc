@@ -20,7 +20,7 @@ constexpr int kAnswerMs = 30'000;  // of the authenticator to a question that it
 /// What the client may use now.
 sasl::MechanismSet Dialogue::mechanisms() const {
   auto set = usable_;
-  if (start_.clear_text_allowed == 0) set &= ~(sasl::bit(sasl::Mechanism::plain) | sasl::bit(sasl::Mechanism::login));
+  if (!clear_text_allowed()) set &= ~(sasl::bit(sasl::Mechanism::plain) | sasl::bit(sasl::Mechanism::login));
   return set;
 }
 

@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""TLS of the server: STLS and implicit, what is refused, certificates exchanged while it runs, keys that no session holds. Usage: tls_test.py CASE."""
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from certificates import broken_installations, openssl, read, write  # noqa: E402
+from harness import Pop, free_port, mailbox, program, wait_until  # noqa: E402
+from interrupted import children, name_of  # noqa: E402
+from tls_site import HOST, TlsSite, context_for, secure, stls  # noqa: E402
+
+
+def capabilities(client):
+    return client.multi("CAPA")[1].decode().split("\r\n")
+
+
+def session(client):
+    assert b"3 visible messages" in client.login()
+    _, body = client.multi("RETR 2")
+    assert b"<2@example.org>" in body
+    client.ok("QUIT")
+
+
+def both(site):
+    """STLS and implicit TLS from one server, TLS 1.2 and 1.3, ALPN, certificates by name."""
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = context_for(site.root_certificate, version)
+        plain = Pop(site.connect())
+        assert "STLS" in capabilities(plain)
+        plain.ok("USER somebody")
+        client = stls(plain, context)
+        assert client.command("PASS x").startswith(b"-ERR Send USER"), "what was said before is forgotten"
+        after = capabilities(client)
+        assert "STLS" not in after and any(line.startswith("SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256") for line in after), after
+        assert client.command("STLS").startswith(b"-ERR TLS is active")
+        session(client)
+        client = secure(site.connect_tls(), context)
+        assert client.greeting.startswith(b"+OK Qpopper"), client.greeting
+        assert client.socket.getpeercert()["subjectAltName"] == (("DNS", HOST),)
+        session(client)
+    for protocols, met in ((["pop3"], True), (["h2", "pop3"], True), (["imap"], False)):
+        context = context_for(site.root_certificate)
+        context.set_alpn_protocols(protocols)
+        try:
+            client = secure(site.connect_tls(), context)
+            assert met and client.socket.selected_alpn_protocol() == "pop3", protocols
+        except (ssl.SSLError, ConnectionError):
+            assert not met, protocols
+    log = site.log()
+    assert re.search(r"\(v[^)]*\) TLSv1.3 handshake with client at 127\.0\.0\.1 \(127\.0\.0\.1\); new session-id; cipher: TLS_AES_256_GCM_SHA384, 256 bits", log), log
+    assert re.search(r"TLSv1.2 handshake .* cipher: ECDHE-ECDSA-", log), log
+
+
+def resumed(site):
+    """A second connection resumes the first; the session's number can be used once (TLS 1.3)."""
+    context = context_for(site.root_certificate)
+    first = secure(site.connect_tls(), context)
+    session(first)
+    kept = first.socket.session
+    first.close()
+    for again in (True, False):
+        client = secure(site.connect_tls(), context, session=kept)
+        assert client.socket.session_reused == again
+        session(client)
+    assert "reused session-id" in site.log()
+
+
+def injection(site):
+    """Octets behind STLS (CVE-2011-0411 and its kin), in one piece and in two; other protocols; broken handshakes."""
+    for attack in (b"STLS\r\nCAPA\r\n", b"STLS\r\nUSER ada\r\nPASS x\r\n", b"CAPA\r\nSTLS\r\nSTLS\r\n", b"STLS\r\n\x16", b"STLS\nQUIT\n"):
+        connection = site.connect()
+        connection.recv(1000)
+        connection.sendall(attack)
+        got = b""
+        while piece := connection.recv(1000):
+            got += piece
+        assert b"Begin TLS" not in got, (attack, got)
+    wait_until(lambda: site.log().count("octets behind STLS that came in clear") == 5, what="log: " + site.log())
+    for late in (b"CAPA\r\n", b"\x16\x03\x01\x00", b"\x00" * 100, b"GET / HTTP/1.0\r\n\r\n"):
+        client = Pop(site.connect())
+        client.ok("STLS")
+        client.send(late)
+        client.socket.shutdown(socket.SHUT_WR)
+        rest = client.file.read()
+        assert b"+OK" not in rest and b"-ERR" not in rest, (late, rest)
+    connection = site.connect_tls()
+    connection.sendall(b"USER ada\r\n")
+    assert b"+OK" not in connection.recv(1000), "no word in clear on the port of TLS"
+    connection.close()
+    wait_until(lambda: "the client does not speak TLS" in site.log() and "the client speaks HTTP" in site.log(), what="log: " + site.log())
+    for wrong in ("STLS now", "STLS STLS"):
+        assert Pop(site.connect()).command(wrong).startswith(b"-ERR Too many arguments")
+    client = stls(Pop(site.connect()), context_for(site.root_certificate))
+    client.login()
+    assert client.command("STLS").startswith(b"-ERR STLS comes before login")
+
+
+def clear_text(site):
+    """Clear passwords: inside TLS alone, and nothing is announced that is refused."""
+    client = Pop(site.connect())
+    assert "USER" not in capabilities(client) and not any("PLAIN" in line for line in capabilities(client))
+    assert b"You must use TLS" in client.command("USER ada")
+    client = stls(client, context_for(site.root_certificate))
+    assert "USER" in capabilities(client) and any("PLAIN" in line for line in capabilities(client))
+    session(client)
+
+
+def alternate(site):
+    """inetd's port 995: TLS from the first octet, one process, one client."""
+    site.write_config()
+    ours = site.start_single(["-l", "2"])
+    client = secure(ours, context_for(site.root_certificate))
+    session(client)
+    site.process.wait(20)
+    ours = site.start_single()
+    session(stls(Pop(ours), context_for(site.root_certificate)))
+
+
+def names(site):
+    """More certificates: by SNI, and an RSA one beside."""
+    other = site.maker
+    context = context_for(site.root_certificate)
+    for host, want in ((HOST, HOST), ("www.example.org", "www.example.org"), ("a.other.example.org", "www.example.org")):
+        connection = context.wrap_socket(site.connect_tls(), server_hostname=host)
+        assert ("DNS", want) in connection.getpeercert()["subjectAltName"], (host, connection.getpeercert())
+        connection.close()
+    said = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{site.tls_port}", "-tls1_2", "-sigalgs", "RSA+SHA256", "-servername", HOST, "-CAfile", other.root],
+                          input="", capture_output=True, text=True, timeout=30, check=False).stdout
+    assert "Verify return code: 0 (ok)" in said and "2048 bit" in said, said
+
+
+def fingerprint(site, context):
+    connection = context.wrap_socket(site.connect_tls(), server_hostname=HOST)
+    try:
+        return connection.getpeercert(binary_form=True)
+    finally:
+        connection.close()
+
+
+def leaf_of(text):
+    return ssl.PEM_cert_to_DER_cert(re.search("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.S).group())
+
+
+def exchange(site):
+    """The certificate is exchanged under load: nobody fails, each sees the old or the new one, whole."""
+    exchange_times(site, int(os.environ.get("QPOP_EXCHANGES", "12")))
+
+
+def exchange_times(site, times):
+    context = context_for(site.root_certificate)
+    held = stls(Pop(site.connect()), context)
+    held.login()
+    pairs = []
+    for name in ("a", "b"):
+        key = site.maker.new_key(name)
+        pairs.append(site.maker.pem(key, site.maker.of_middle(name, key=key), site.maker.middle))
+    known = {leaf_of(text) for text in pairs}
+    failures, seen, stop = [], [0], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            try:
+                got = fingerprint(site, context)
+                assert got in known, "an unknown certificate"
+                plain = stls(Pop(site.connect()), context)
+                assert plain.socket.getpeercert(binary_form=True) in known
+                plain.close()
+                seen[0] += 2
+            except Exception as error:  # noqa: BLE001
+                failures.append(repr(error))
+                stop.set()
+
+    site.replace(pairs[0])
+    wait_until(lambda: fingerprint(site, context) == leaf_of(pairs[0]), what="first exchange")
+    threads = [threading.Thread(target=load) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(times):
+            text = pairs[(number + 1) % 2]
+            site.replace(text)
+            wait_until(lambda want=leaf_of(text): failures or fingerprint(site, context) == want, what=f"exchange {number}")
+            assert not failures, failures
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not failures, failures
+    held.ok("NOOP")
+    held.ok("QUIT")
+    print(f"{times} exchanges, {seen[0]} connections beside them")
+
+
+# For a client to judge, or how certificates were made for Qpopper.
+SERVED_ANYWAY = {"name-mismatch", "no-names", "chain-incomplete", "wrong-purpose", "authority-served"}
+
+
+def broken(site):
+    """A certificate that cannot be used: the server does not start, says why, and one that runs keeps the old one. Never in clear."""
+    context = context_for(site.root_certificate)
+    good = read(site.certificate).decode()
+    before = fingerprint(site, context)
+    refused = 0
+    cases = broken_installations(site.maker)
+    for name, (text, expected, _) in cases.items():
+        served = not {what for what, level in expected.items() if level == "critical"} - SERVED_ANYWAY
+        log_at = len(site.log())
+        site.replace(text)
+        check = site.run([program("popper"), "--check", "-f", site.config], check=False)
+        if served:
+            assert check.returncode == 0, (name, check.stderr)
+            wait_until(lambda want=leaf_of(text.replace("\r", "")): fingerprint(site, context_for(None)) == want, what=name)
+            site.replace(good)
+            wait_until(lambda: fingerprint(site, context_for(None)) == before, what=name)
+            continue
+        refused += 1
+        assert check.returncode != 0 and b"TLS" in check.stderr, (name, check.stderr)
+        wait_until(lambda at=log_at: "stays in use" in site.log()[at:], what=f"{name}: log")
+        assert fingerprint(site, context) == before, name
+        started = site.run([program("popper"), "--foreground", "-f", site.config, f"127.0.0.1:{free_port()}"], check=False, timeout=30)
+        assert started.returncode == 3, (name, started.returncode, started.stderr)
+    assert refused >= 12, refused
+    os.unlink(site.certificate)
+    assert b"popcert init" in site.run([program("popper"), "--check", "-f", site.config], check=False).stderr
+    write(site.certificate, good, 0o644)
+    site.own(site.certificate)
+    assert b"everybody can read" in site.run([program("popper"), "--check", "-f", site.config], check=False).stderr
+    assert fingerprint(site, context) == before
+    print(f"{len(cases)} installations, {refused} refused")
+
+
+def key_octets(path):
+    """The private number as it lies in memory, either way round."""
+    text = openssl("pkey", "-in", path, "-noout", "-text")
+    digits = re.search(r"priv:\s*((?:[0-9a-f]{2}[:\s]*)+)", text).group(1)
+    number = bytes.fromhex(re.sub(r"[:\s]", "", digits)).lstrip(b"\0")
+    return number, number[::-1]
+
+
+def memory_of(pid):
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, rights = line.split()[:2]
+            if rights[0] != "r" or "[v" in line:
+                continue
+            begin, end = (int(number, 16) for number in span.split("-"))
+            try:
+                memory.seek(begin)
+                yield memory.read(end - begin)
+            except (OSError, ValueError):
+                continue
+
+
+def holds(pid, needles):
+    return any(needle in part for part in memory_of(pid) for needle in needles)
+
+
+def secrets(site):
+    """The private key is in the memory of the signer, and of nobody else."""
+    needles = key_octets(site.maker.key)
+    clients = [stls(Pop(site.connect()), context_for(site.root_certificate)) for _ in range(3)]
+    clients[0].login()
+    found = {}
+    for pid in [site.process.pid, *children(site.process.pid)]:
+        try:
+            name, held = name_of(pid), holds(pid, needles)
+        except FileNotFoundError:  # a maildrop process may end at any time
+            continue
+        found.setdefault(name, []).append(held)
+    assert found["popper-signer"] == [True], found
+    assert len(found["popper-session"]) >= 3 and not any(found["popper-session"]), found
+    others = {name: held for name, held in found.items() if name != "popper-signer"}
+    assert not any(any(held) for held in others.values()), found
+
+
+def signer_gone(site):
+    """A signer that dies: sessions go on, another one serves the next."""
+    context = context_for(site.root_certificate)
+    client = stls(Pop(site.connect()), context)
+    client.login()
+    signer, = [pid for pid in children(site.process.pid) if name_of(pid) == "popper-signer"]
+    os.kill(signer, signal.SIGKILL)
+    client.ok("NOOP")
+
+    def works():
+        try:
+            return secure(site.connect_tls(), context).greeting.startswith(b"+OK")
+        except OSError:  # among them ssl.SSLError
+            return False
+
+    wait_until(works, what="another signer")
+    client.ok("QUIT")
+    assert "signer process" in site.log() and "starting another" in site.log()
+
+
+def reload(site):
+    """SIGHUP with another file: new clients get it, old ones stay."""
+    context = context_for(site.root_certificate)
+    client = stls(Pop(site.connect()), context)
+    client.login()
+    key = site.maker.new_key("reload")
+    other = write(os.path.join(site.root, "other.pem"), site.maker.pem(key, site.maker.of_middle("reload", key=key), site.maker.middle), 0o600)
+    site.own(other)
+    site.write_config(**{**site.listening, "tls-server-cert-file": other})
+    site.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: fingerprint(site, context) == leaf_of(read(other).decode()), what="reload; log: " + site.log())
+    client.ok("NOOP")
+    client.ok("QUIT")
+    wait_until(lambda: len([pid for pid in children(site.process.pid) if name_of(pid) == "popper-signer"]) == 1, what="the old signer's end")
+
+
+def judged(site):
+    """popcert check and openssl find nothing to complain about."""
+    for way in (["--connect", f"127.0.0.1:{site.tls_port}"], ["--connect", f"127.0.0.1:{site.port}", "--stls"]):
+        done = site.run([program("popcert"), "check", "--host", HOST, "--ca-file", site.root_certificate, *way], check=False)
+        assert done.returncode == 0, (way, done.stdout, done.stderr)
+    for way in (["-connect", f"127.0.0.1:{site.tls_port}"], ["-connect", f"127.0.0.1:{site.port}", "-starttls", "pop3"]):
+        said = subprocess.run(["openssl", "s_client", *way, "-CAfile", site.root_certificate, "-verify_return_error", "-verify_hostname", HOST, "-brief"],
+                              input="QUIT\r\n", capture_output=True, text=True, timeout=30, check=False)
+        assert "Verification: OK" in said.stderr + said.stdout and said.returncode == 0, (way, said)
+    for old in ("-tls1", "-tls1_1"):
+        said = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{site.tls_port}", old, "-cipher", "ALL:@SECLEVEL=0"], input="", capture_output=True, text=True,
+                              timeout=30, check=False)
+        assert said.returncode != 0 and "alert protocol version" in said.stderr, (old, said.stderr)
+
+
+def slow(site):
+    """A handshake that never comes costs one session for login-timeout, not more."""
+    quiet = site.connect_tls()
+    started = Pop(site.connect())
+    started.ok("STLS")
+    begin = time.monotonic()
+    assert quiet.recv(100) == b"" and started.file.read() == b""
+    assert time.monotonic() - begin < 15
+    wait_until(lambda: site.log().count("during SSL/TLS handshake with client at 127.0.0.1") == 2, what="log: " + site.log())
+
+
+CASES = {
+    "both": (both, {}), "resumed": (resumed, {}), "injection": (injection, {}), "clear-text": (clear_text, {"clear-text-password": "tls"}), "alternate": (alternate, {}),
+    "names": (names, {}), "exchange": (exchange, {}), "broken": (broken, {}), "secrets": (secrets, {}), "signer-gone": (signer_gone, {}), "reload": (reload, {}),
+    "judged": (judged, {"clear-text-password": "tls"}), "slow": (slow, {"login-timeout": "3"}),
+}
+
+
+def main():
+    case, = sys.argv[1:]
+    run, options = CASES[case]
+    with TlsSite({"failed-login-delay": "0", **options}) as site:
+        site.put_spool("ada", mailbox(3))
+        if case == "names":
+            site.more_certificates()
+        if case != "alternate":
+            site.start_tls()
+        run(site)
+        site.stop()
+    print(f"tls {case}: ok")
+
+
+if __name__ == "__main__":
+    main()
