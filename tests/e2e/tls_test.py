@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """TLS of the server: STLS and implicit, what is refused, certificates exchanged while it runs, keys that no session holds. Usage: tls_test.py CASE."""
+import hashlib
 import os
 import re
 import signal
@@ -15,6 +16,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from certificates import broken_installations, openssl, read, write  # noqa: E402
 from harness import Pop, free_port, mailbox, program, wait_until  # noqa: E402
 from interrupted import children, name_of  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from scram_test import Exchange  # noqa: E402
 from tls_site import HOST, TlsSite, context_for, secure, stls  # noqa: E402
 
 
@@ -71,6 +74,29 @@ def resumed(site):
         assert client.socket.session_reused == again
         session(client)
     assert "reused session-id" in site.log()
+
+
+def channel_binding(site):
+    """SCRAM-SHA-256-PLUS: bound to this connection, and to no other; a list of mechanisms that was changed on its way is noticed."""
+    context = context_for(site.root_certificate)
+
+    def begin(**how):
+        client = secure(site.connect_tls(), context)
+        end_point = hashlib.sha256(client.socket.getpeercert(binary_form=True)).digest()
+        return Exchange(site, client=client, **{"header": "p=tls-server-end-point,,", "binding": end_point, "mechanism": "SCRAM-SHA-256-PLUS", **how})
+
+    exchange = begin()
+    assert exchange.final() == exchange.want
+    assert b"3 visible" in exchange.client.command("")
+    exchange.client.ok("QUIT")
+    assert begin(binding=b"x" * 32).final().startswith(b"-ERR [AUTH]"), "another channel"
+    assert begin(header="n,,", binding=b"").refused.startswith(b"-ERR"), "PLUS without a binding"
+    assert begin(header="y,,", binding=b"", mechanism="SCRAM-SHA-256").refused.startswith(b"-ERR"), "the client was shown no PLUS"
+    assert begin(header="p=tls-unique,,").refused.startswith(b"-ERR"), "a type that is not offered"
+    assert "the list was changed on its way" in site.log()
+    plain = begin(header="n,,", binding=b"", mechanism="SCRAM-SHA-256")
+    assert plain.final() == plain.want, "without binding it works as well"
+    assert Exchange(site, header="p=tls-server-end-point,,", mechanism="SCRAM-SHA-256-PLUS").refused == b"-ERR Unknown authentication mechanism.\r\n", "outside TLS"
 
 
 def injection(site):
@@ -344,7 +370,7 @@ def slow(site):
 
 
 CASES = {
-    "both": (both, {}), "resumed": (resumed, {}), "injection": (injection, {}), "clear-text": (clear_text, {"clear-text-password": "tls"}), "alternate": (alternate, {}),
+    "both": (both, {}), "resumed": (resumed, {}), "channel-binding": (channel_binding, {}), "injection": (injection, {}), "clear-text": (clear_text, {"clear-text-password": "tls"}), "alternate": (alternate, {}),
     "names": (names, {}), "exchange": (exchange, {}), "broken": (broken, {}), "secrets": (secrets, {}), "signer-gone": (signer_gone, {}), "reload": (reload, {}),
     "judged": (judged, {"clear-text-password": "tls"}), "slow": (slow, {"login-timeout": "3"}),
 }
