@@ -74,7 +74,7 @@ class Popa3d:
 
 
 def client(port, *mode):
-    done = subprocess.run([program("pop3_client"), str(port), "bench", PASSWORD, *mode], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([program("pop3_load"), str(port), "bench", PASSWORD, *mode], capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         raise SystemExit(f"port {port} {mode}: {done.stderr}")
     elapsed, count, octets = done.stdout.split()
@@ -106,7 +106,7 @@ def holds_spool(pid):
 
 def memory_of_session(site):
     """Proportional set size of the process that serves one held session, in KiB."""
-    holder = subprocess.Popen([program("pop3_client"), str(site.port), "bench", PASSWORD, "hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder = subprocess.Popen([program("pop3_load"), str(site.port), "bench", PASSWORD, "hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     holder.stdout.readline()
     time.sleep(0.3)
     size = max(proportional_kib(pid) for pid in process_tree(site.process.pid) if holds_spool(pid))

@@ -114,8 +114,11 @@ def injection(site):
         client = Pop(site.connect())
         client.ok("STLS")
         client.send(late)
-        client.socket.shutdown(socket.SHUT_WR)
-        rest = client.file.read()
+        try:
+            client.socket.shutdown(socket.SHUT_WR)
+            rest = client.file.read()
+        except OSError:  # it was closed at once
+            rest = b""
         assert b"+OK" not in rest and b"-ERR" not in rest, (late, rest)
     connection = site.connect_tls()
     connection.sendall(b"USER ada\r\n")
@@ -225,6 +228,14 @@ def exchange_times(site, times):
     print(f"{times} exchanges, {seen[0]} connections beside them")
 
 
+def verified(site, context):
+    """As fingerprint(); nothing while another chain is served."""
+    try:
+        return fingerprint(site, context)
+    except ssl.SSLError:
+        return None
+
+
 # For a client to judge, or how certificates were made for Qpopper.
 SERVED_ANYWAY = {"name-mismatch", "no-names", "chain-incomplete", "wrong-purpose", "authority-served"}
 
@@ -245,7 +256,7 @@ def broken(site):
             assert check.returncode == 0, (name, check.stderr)
             wait_until(lambda want=leaf_of(text.replace("\r", "")): fingerprint(site, context_for(None)) == want, what=name)
             site.replace(good)
-            wait_until(lambda: fingerprint(site, context_for(None)) == before, what=name)
+            wait_until(lambda: verified(site, context) == before, what=name)
             continue
         refused += 1
         assert check.returncode != 0 and b"TLS" in check.stderr, (name, check.stderr)
