@@ -50,13 +50,14 @@ monitor::Roles bind_roles() {
   roles.session = [](monitor::SessionTask task) { return session::run_session({task.uid, task.gid, task.empty_root, task.tls, std::move(task.monitor)}); };
   roles.authenticator = [](monitor::AuthenticatorTask task) {
     return authenticator::run_authenticator({task.database, std::move(task.key), std::move(task.penalties), task.uid, task.gid,
-                                             task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system,
+                                             task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system, task.take_certificates,
                                              std::move(task.monitor)});
   };
   roles.signer = [](monitor::SignerTask task) {
     return signer::run_signer({task.uid, task.gid, task.empty_root, task.ciphers, task.only_1_2, task.only_1_3, std::move(task.monitor)});
   };
   roles.checker = [](monitor::CheckerTask task) {
+    if (task.profile.valid()) return checker::run_certificate_checker({std::move(task.authenticator), std::move(task.profile), task.uid, task.gid, task.empty_root});
     checker::Start start;
     start.authenticator = std::move(task.authenticator);
     for (const auto& name : task.backends) start.backends.push_back(name == "pam" ? checker::Backend::pam : checker::Backend::shadow);

@@ -215,7 +215,8 @@ inline constexpr std::array kOptions{
            "first of each kind of key, beginning with tls-server-cert-file; so an RSA certificate can stand beside an ECDSA one.",
            false},
     Option{Opt::tls_client_ca_file, "tls-client-ca-file", 0, Type::text, Scope::I, "", 0, 0, "", "authorities of client certificates, in PEM",
-           "When set, clients are asked for a certificate. Who has one of these authorities may log in with AUTH EXTERNAL as the common name of it, with TLS 1.3. "
+           "When set, clients are asked for a certificate. Who has one of these authorities, and an account in the database of that name, may log in with AUTH "
+           "EXTERNAL as the common name of it, with TLS 1.3. popcert's own authorities are for servers alone and cannot stand here. "
            "Who has none, or another one, logs in as without.",
            false},
     Option{Opt::tls_version, "tls-version", 0, Type::mnemonic, Scope::I, "default", 0, 0, "default all sslv23 tlsv1 tlsv1.1 tlsv1.2 tlsv1.3 sslv2 sslv3",

@@ -11,9 +11,9 @@
 //   monitor -> authenticator  AttachSession (channel), LoginDecision, CheckerChannel (channel), EndSession
 //   authenticator -> monitor  LogLine, LoginAccepted, LoginFailed, RequestChecker
 //   authenticator -> session  SessionGreeting, VerifyResult, CramChallenge, ScramChallenge, ScramSignature
-//   session -> authenticator  InsideTls, VerifyPassword, VerifyApop, CramBegin, VerifyCram, ScramBegin, ScramFinish, SaslDone, SaslCancel
-//   authenticator -> checker  CheckSystemPassword
-//   checker -> authenticator  SystemVerdict
+//   session -> authenticator  InsideTls, VerifyExternal, ProofPart, VerifyPassword, VerifyApop, CramBegin, VerifyCram, ScramBegin, ScramFinish, SaslDone, SaslCancel
+//   authenticator -> checker  CheckSystemPassword, or VerifyExternal and ProofPart
+//   checker -> authenticator  SystemVerdict, or CertificateVerdict
 //   maildrop -> monitor       LogLine, DotlockRequest, MaildropRecovered
 //   monitor -> maildrop       DotlockReply
 //   maildrop -> session       MaildropOpened (session lock, listing, spool), MaildropFailed, UpdateDone
@@ -79,6 +79,9 @@ enum class MessageType : std::uint16_t {
   tls_session_found,
   tls_started,
   inside_tls,
+  verify_external,
+  proof_part,
+  certificate_verdict,
 };
 
 /// 128 random bits made by the monitor: a session proves who it is by holding the channel, never by this number.
@@ -179,10 +182,11 @@ struct LoginDecision {
   std::uint32_t refused = 0;
 };
 
-/// A process that may ask the system about one password is wanted for this session.
+/// A process that may ask the system about one password, or judge one certificate, is wanted for this session.
 struct RequestChecker {
   static constexpr auto kType = MessageType::request_checker;
   SessionId session{};
+  std::uint32_t certificate = 0;
 };
 
 /// With one end of a pair that leads to that process; without it when none could be started.
@@ -367,8 +371,43 @@ struct TlsStarted {
 /// another SessionGreeting.
 struct InsideTls {
   static constexpr auto kType = MessageType::inside_tls;
-  std::uint32_t can_bind = 0;  ///< channel binding: SCRAM-SHA-256-PLUS can be used
+  std::uint16_t can_bind = 0;         ///< channel binding: SCRAM-SHA-256-PLUS can be used
+  std::uint16_t has_certificate = 0;  ///< the client proved that it holds the key of a certificate: EXTERNAL can be used
 };
+
+/// AUTH EXTERNAL: the handshake follows in parts (common/tls/client_proof.h). Names are the client's claim.
+struct VerifyExternal {
+  static constexpr auto kType = MessageType::verify_external;
+  static constexpr std::uint32_t kMostOctets = 32768;  // fits the buffer of a channel
+  UserName user;           ///< for the log, and whom the attempt is counted against
+  UserName authorization;  ///< whom the client wants to act as; empty: as its certificate says
+  std::uint32_t octets = 0;
+};
+
+struct ProofPart {
+  static constexpr auto kType = MessageType::proof_part;
+  FixedText<1024> octets;
+};
+
+/// Whose certificate it is, when `outcome` is accepted.
+struct CertificateVerdict {
+  static constexpr auto kType = MessageType::certificate_verdict;
+  std::uint32_t accepted = 0;
+  UserName name;
+  FixedText<120> reason;  ///< for the log
+};
+
+/// The parts of a proof, in order. Errors  those of the channel.
+template <class Channel>
+[[nodiscard]] base::Status send_proof(const Channel& channel, std::string_view proof, bool wait) {
+  while (!proof.empty()) {
+    ProofPart part;
+    part.octets.set(proof.substr(0, decltype(part.octets)::kMost));
+    if (auto sent = channel.send(part, {}, wait); !sent) return sent;
+    proof.remove_prefix(part.octets.view().size());
+  }
+  return {};
+}
 
 struct DotlockRequest {
   static constexpr auto kType = MessageType::dotlock_request;

@@ -113,12 +113,10 @@ ConnectionFacts Connection::facts() const {
   return out;
 }
 
-std::string Connection::client_certificate() const {
-  SSL& ssl = *state_->ssl;
-  X509* peer = ::SSL_get0_peer_certificate(&ssl);
-  if (peer == nullptr || ::SSL_get_verify_result(&ssl) != X509_V_OK) return {};
-  ::X509_up_ref(peer);
-  return Certificate{X509Handle{peer}}.der();
+std::string_view Connection::client_proof() const {
+  const SSL& ssl = *state_->ssl;
+  if (::SSL_version(&ssl) != TLS1_3_VERSION || ::SSL_get0_peer_certificate(&ssl) == nullptr || ::SSL_get_verify_result(&ssl) != X509_V_OK) return {};
+  return state_->recorder.proof();
 }
 
 }  // namespace qpop::tls

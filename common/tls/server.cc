@@ -44,6 +44,15 @@ int take_name(SSL* ssl, int* /*alert*/, void* /*argument*/) {
   return ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != nullptr ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
+void record_message(int /*sent*/, int /*version*/, int type, const void* octets, std::size_t size, SSL* /*ssl*/, void* recorder) {
+  if (type != SSL3_RT_HANDSHAKE) return;
+  try {
+    static_cast<HandshakeRecorder*>(recorder)->add({static_cast<const char*>(octets), size});
+  } catch (const std::exception&) {
+    // No proof then.
+  }
+}
+
 /// A certificate that does not hold is one that is not there: whoever has none may still log in otherwise.
 int take_any_client(int /*verified*/, X509_STORE_CTX* /*context*/) { return 1; }
 
@@ -214,6 +223,10 @@ base::Result<std::unique_ptr<Connection>> Server::connect(int fd) {
   auto state = std::make_unique<Connection::State>();
   state->ssl.reset(::SSL_new(state_->context.get()));
   if (!state->ssl || ::SSL_set_fd(state->ssl.get(), fd) != 1) return openssl_error(ErrorKind::io, "begin TLS");
+  if (::SSL_get_verify_mode(state->ssl.get()) != SSL_VERIFY_NONE) {
+    ::SSL_set_msg_callback(state->ssl.get(), record_message);
+    SSL_set_msg_callback_arg(state->ssl.get(), &state->recorder);
+  }
   ::SSL_set_accept_state(state->ssl.get());
   return std::unique_ptr<Connection>{new Connection{std::move(state)}};
 }

@@ -65,8 +65,8 @@ class Connection {
   [[nodiscard]] const std::string& failure() const;
   /// After the handshake.
   [[nodiscard]] ConnectionFacts facts() const;
-  /// The client's certificate when it has one that an authority of ours signed; empty otherwise.
-  [[nodiscard]] std::string client_certificate() const;
+  /// For verify_client() (client_proof.h); empty when the client showed no certificate that an authority of ours signed, or not with TLS 1.3.
+  [[nodiscard]] std::string_view client_proof() const;
 
  private:
   friend class Server;

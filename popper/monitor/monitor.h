@@ -90,7 +90,7 @@ class Monitor {
   void refill_spares();
   bool spawn_authenticator();
   bool spawn_signer();
-  base::Result<ipc::Channel> spawn_checker(const LiveSession& session);
+  base::Result<ipc::Channel> spawn_checker(const LiveSession& session, bool certificate);
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
   [[nodiscard]] base::Result<MailOwner> find_owner(std::string_view user);
   void end_session(pid_t pid, bool kill);

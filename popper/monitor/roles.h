@@ -49,12 +49,17 @@ struct AuthenticatorTask {
   std::string server_name;
   bool ask_database = true;
   bool ask_system = false;
+  bool take_certificates = false;
   ipc::Channel monitor;
 };
 
-/// Asks the system about one password.
+/// Asks the system about one password, or judges one client's certificate.
 struct CheckerTask {
   ipc::Channel authenticator;
+  base::UniqueFd profile;  ///< valid: a certificate is to be judged; then it gives up all rights before
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string empty_root;
   std::vector<std::string> backends;  ///< "pam", "shadow", in the order in which they are asked
   std::string client;                 ///< numeric address
   bool honour_password_age = true;

@@ -134,6 +134,7 @@ bool Monitor::spawn_authenticator() {
   task.server_name = environment_.server_name;
   task.ask_database = asks_database(settings_);
   task.ask_system = !system_backends(settings_, environment_).empty();
+  task.take_certificates = !settings_.text(Opt::tls_client_ca_file).empty();
   task.penalties = open_penalties(settings_.text(Opt::state_dir) + "/penalties", environment_.auth_user);
   task.monitor = std::move(pair->second);
   const pid_t pid = fork_role("popper-auth", [&] { return roles_.authenticator(std::move(task)); });
@@ -167,7 +168,7 @@ bool Monitor::spawn_signer() {
   return true;
 }
 
-base::Result<ipc::Channel> Monitor::spawn_checker(const LiveSession& session) {
+base::Result<ipc::Channel> Monitor::spawn_checker(const LiveSession& session, bool certificate) {
   auto pair = ipc::Channel::pair();
   if (!pair) return pair.error();
   CheckerTask task;
@@ -175,6 +176,12 @@ base::Result<ipc::Channel> Monitor::spawn_checker(const LiveSession& session) {
   task.backends = system_backends(settings_, environment_);
   task.client = session.client.text;
   task.honour_password_age = settings_.boolean(Opt::check_password_expired);
+  if (certificate) {
+    task.profile.reset(::fcntl(profile_.file.get(), F_DUPFD_CLOEXEC, 0));
+    task.uid = environment_.tls_user.uid;
+    task.gid = environment_.tls_user.gid;
+    task.empty_root = empty_root_;
+  }
   const pid_t pid = fork_role("popper-check", [&] { return roles_.checker(std::move(task)); });
   if (pid < 0) return base::Error{base::ErrorKind::io, "fork failed"};
   checkers_[pid] = {session.id, clock_.monotonic_ms() + kCheckerMs};

@@ -122,6 +122,7 @@ void Dialogue::open_maildrop() {
     ipc::LoginRefused refused;
     ipc::EndSession end;
     if (frame && frame->read(given) && frame->descriptors.size() == 1) {
+      user_ = given.user.view();  // a certificate may have said who it is
       return take_maildrop(ipc::Channel{std::move(frame->descriptors[0])});
     }
     if (frame && frame->read(refused)) {

@@ -87,6 +87,7 @@ class Dialogue {
   void auth_login(std::optional<std::string_view> initial);
   void auth_cram_md5();
   void auth_scram(sasl::Mechanism mechanism, std::optional<std::string_view> initial);
+  void auth_external(std::optional<std::string_view> initial);
   void scram_final(const sasl::ClientFirst& first, std::string_view message);
   bool take_response(std::string_view challenge, std::optional<std::string_view> initial, sasl::Message& out);
   bool decode_response(std::string_view line, sasl::Message& out);

@@ -73,6 +73,8 @@ void Dialogue::handshake_failed(Client::Event event) {
 bool Dialogue::enter_tls() {
   ipc::InsideTls inside;
   inside.can_bind = channel_facts_.can_bind() ? 1 : 0;
+  const auto proof = client_.tls()->client_proof();
+  inside.has_certificate = !proof.empty() && proof.size() <= ipc::VerifyExternal::kMostOctets ? 1 : 0;
   auto frame = authenticator_.send(inside) ? authenticator_.receive(kAnswerMs) : base::Result<ipc::Frame>{base::Error{base::ErrorKind::io, "cannot be reached"}};
   ipc::SessionGreeting greeting;
   if (!frame || !frame->read(greeting)) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """TLS of the server: STLS and implicit, what is refused, certificates exchanged while it runs, keys that no session holds. Usage: tls_test.py CASE."""
+import base64
 import hashlib
 import os
 import re
@@ -97,6 +98,58 @@ def channel_binding(site):
     plain = begin(header="n,,", binding=b"", mechanism="SCRAM-SHA-256")
     assert plain.final() == plain.want, "without binding it works as well"
     assert Exchange(site, header="p=tls-server-end-point,,", mechanism="SCRAM-SHA-256-PLUS").refused == b"-ERR Unknown authentication mechanism.\r\n", "outside TLS"
+
+
+def client_certificate(site, name, key=None, subject="ada", usage="clientAuth", issuer=None, **dates):
+    maker = site.maker
+    key = key or maker.new_key(name)
+    leaf = maker.issue(name, key, issuer or (maker.middle, maker.new_key("middle")), subject=subject, usage=usage, **dates)
+    return write(os.path.join(site.root, name + ".chain"), maker.pem(leaf, maker.middle)), key
+
+
+def with_certificate(site, pair, version=None):
+    context = context_for(site.root_certificate, version)
+    if pair is not None:
+        context.load_cert_chain(*pair)
+    return secure(site.connect_tls(), context)
+
+
+def external(site):
+    """AUTH EXTERNAL: who holds the key of a certificate of the right authority is who its common name says, and nobody else."""
+    ada = client_certificate(site, "ada")
+    for response in ("=", base64.b64encode(b"ada").decode()):
+        client = with_certificate(site, ada)
+        assert any(line.startswith("SASL") and "EXTERNAL" in line for line in capabilities(client))
+        assert b"ada has 3 visible" in client.command(f"AUTH EXTERNAL {response}"), site.log()
+        client.ok("QUIT")
+    client = with_certificate(site, ada)
+    assert client.command("AUTH EXTERNAL") == b"+ \r\n"
+    assert b"ada has 3 visible" in client.command("")
+    client.ok("QUIT")
+    client = with_certificate(site, ada)
+    assert client.command("AUTH EXTERNAL " + base64.b64encode(b"bob").decode()).startswith(b"-ERR [AUTH]"), "as somebody else"
+    client.login()
+    client.ok("QUIT")
+    rsa = client_certificate(site, "rsa-ada", site.maker.new_key("rsa-ada", 2048))
+    client = with_certificate(site, rsa)
+    assert b"ada has 3 visible" in client.command("AUTH EXTERNAL =")
+    client.ok("QUIT")
+    for name, subject in (("nobody", "nobody-here"), ("odd", "ada x")):
+        client = with_certificate(site, client_certificate(site, name, subject=subject))
+        assert client.command("AUTH EXTERNAL =").startswith(b"-ERR [AUTH]"), name
+    unusable = {
+        "none": None, "of a stranger": client_certificate(site, "strange", issuer=(site.maker.stranger, site.maker.stranger_key)),
+        "expired": client_certificate(site, "late", start=-20.0, end=-1.0), "for servers": client_certificate(site, "serving", usage="serverAuth"),
+    }
+    for what, pair in unusable.items():
+        client = with_certificate(site, pair)
+        assert not any("EXTERNAL" in line for line in capabilities(client)), what
+        assert client.command("AUTH EXTERNAL =") == b"-ERR Unknown authentication mechanism.\r\n", what
+        client.login()
+        client.ok("QUIT")
+    client = with_certificate(site, ada, ssl.TLSVersion.TLSv1_2)
+    assert not any("EXTERNAL" in line for line in capabilities(client)), "a proof takes TLS 1.3"
+    assert "EXTERNAL" not in str(capabilities(Pop(site.connect()))), "outside TLS"
 
 
 def injection(site):
@@ -381,7 +434,7 @@ def slow(site):
 
 
 CASES = {
-    "both": (both, {}), "resumed": (resumed, {}), "channel-binding": (channel_binding, {}), "injection": (injection, {}), "clear-text": (clear_text, {"clear-text-password": "tls"}), "alternate": (alternate, {}),
+    "both": (both, {}), "resumed": (resumed, {}), "channel-binding": (channel_binding, {}), "external": (external, {}), "injection": (injection, {}), "clear-text": (clear_text, {"clear-text-password": "tls"}), "alternate": (alternate, {}),
     "names": (names, {}), "exchange": (exchange, {}), "broken": (broken, {}), "secrets": (secrets, {}), "signer-gone": (signer_gone, {}), "reload": (reload, {}),
     "judged": (judged, {"clear-text-password": "tls"}), "slow": (slow, {"login-timeout": "3"}),
 }
@@ -394,6 +447,8 @@ def main():
         site.put_spool("ada", mailbox(3))
         if case == "names":
             site.more_certificates()
+        if case == "external":
+            site.options["tls-client-ca-file"] = site.root_certificate
         if case != "alternate":
             site.start_tls()
         run(site)

@@ -32,7 +32,7 @@ RULES = {
     "popper/authenticator": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/authdb", "common/sasl",
                              "common/digest"},
     "popper/signer": {"common/base", "common/log", "common/ipc", "common/priv", "common/tls"},
-    "popper/checker": {"common/base", "common/log", "common/ipc", "common/priv"},
+    "popper/checker": {"common/base", "common/log", "common/ipc", "common/priv", "common/tls"},
     "popper/maildrop": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/mbox", "common/spool",
                         "common/listing", "common/files", "common/digest"},
     "popauth": {"common/base", "common/log", "common/config", "common/priv", "common/authdb", "common/digest", "common/db"},

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The server's end of TLS against OpenSSL's client, over a socket pair: certificates by name and kind of key, ALPN, versions, resumption, channel binding.
+#include "common/tls/client_proof.h"
 #include "common/tls/server.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
@@ -83,6 +85,9 @@ struct ClientWish {
   int version = 0;
   const char* signature_algorithms = nullptr;
   SSL_SESSION* session = nullptr;
+  const char* groups = nullptr;
+  X509* certificate = nullptr;
+  EVP_PKEY* key = nullptr;
 };
 
 using ClientContext = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>>;
@@ -111,6 +116,8 @@ struct Meeting {
       BOOST_REQUIRE(::SSL_CTX_ctrl(context.get(), SSL_CTRL_SET_SIGALGS_LIST, 0, const_cast<char*>(wish.signature_algorithms)) == 1);
     if (!wish.alpn.empty())
       BOOST_REQUIRE(::SSL_CTX_set_alpn_protos(context.get(), reinterpret_cast<const unsigned char*>(wish.alpn.data()), static_cast<unsigned>(wish.alpn.size())) == 0);
+    if (wish.groups != nullptr) BOOST_REQUIRE(SSL_CTX_set1_groups_list(context.get(), const_cast<char*>(wish.groups)) == 1);
+    if (wish.certificate != nullptr) BOOST_REQUIRE(::SSL_CTX_use_cert_and_key(context.get(), wish.certificate, wish.key, nullptr, 1) == 1);
     client.reset(::SSL_new(context.get()));
     if (wish.name != nullptr)
       BOOST_REQUIRE(::SSL_ctrl(client.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(wish.name)) == 1);
@@ -274,6 +281,113 @@ BOOST_AUTO_TEST_CASE(both_ends_see_the_same_channel) {
     BOOST_TEST(facts.server_end_point == std::string(reinterpret_cast<const char*>(digest.data()), size));
     BOOST_TEST(facts.version == (version == TLS1_3_VERSION ? "TLSv1.3" : "TLSv1.2"));
   }
+}
+
+/// An authority, and a client's certificate of it.
+struct ClientIdentity {
+  KeyHandle authority_key, key;
+  Certificate authority, certificate;
+};
+
+/// Made by hand: the library of popcert makes certificates of servers, and authorities for those alone.
+Certificate certify(const std::string& name, EVP_PKEY& key, const X509* issuer, EVP_PKEY& issuer_key) {
+  X509Handle made{::X509_new()};
+  ::X509_set_version(made.get(), 2);
+  ::ASN1_INTEGER_set(::X509_get_serialNumber(made.get()), 7);
+  ::X509_gmtime_adj(::X509_getm_notBefore(made.get()), -3600);
+  ::X509_gmtime_adj(::X509_getm_notAfter(made.get()), 86400);
+  ::X509_NAME_add_entry_by_txt(::X509_get_subject_name(made.get()), "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+  ::X509_set_issuer_name(made.get(), ::X509_get_subject_name(issuer == nullptr ? made.get() : issuer));
+  ::X509_set_pubkey(made.get(), &key);
+  if (issuer == nullptr) {
+    const ExtensionHandle authority{::X509V3_EXT_conf_nid(nullptr, nullptr, NID_basic_constraints, "critical,CA:TRUE")};
+    BOOST_REQUIRE((authority && ::X509_add_ext(made.get(), authority.get(), -1) == 1));
+  }
+  BOOST_REQUIRE(::X509_sign(made.get(), &issuer_key, ::EVP_sha256()) > 0);
+  return Certificate{std::move(made)};
+}
+
+ClientIdentity client_identity(const std::string& name) {
+  auto authority_key = generate_key(KeyKind::ecdsa_p256);
+  auto key = generate_key(KeyKind::ecdsa_p256);
+  BOOST_REQUIRE((authority_key && key));
+  static int number = 0;  // the context keeps the authorities of earlier tests
+  auto authority = certify(fmt::format("Clients {}", ++number), **authority_key, nullptr, **authority_key);
+  auto certificate = certify(name, **key, &authority.get(), **authority_key);
+  return {std::move(*authority_key), std::move(*key), std::move(authority), std::move(certificate)};
+}
+
+struct Proven {
+  Identity server;
+  ClientIdentity client = client_identity("ada");
+  Profile profile;
+  std::string proof;
+
+  explicit Proven(const char* groups = nullptr, KeyKind kind = KeyKind::ecdsa_p256) : server(identity_for(kind, {"mail.example.org"})) {
+    const auto make_profile = [this] {
+      Profile out;
+      out.identities.push_back(copy(server));
+      out.client_authorities.push_back(client.authority.share());
+      return out;
+    };
+    BOOST_REQUIRE(::server().configure(make_profile()).has_value());
+    Meeting meeting{{.groups = groups, .certificate = &client.certificate.get(), .key = client.key.get()}};
+    BOOST_REQUIRE(meeting.met());
+    proof = meeting.connection->client_proof();
+    BOOST_REQUIRE(!proof.empty());
+    profile = make_profile();
+  }
+};
+
+BOOST_AUTO_TEST_CASE(certificate_of_a_client_is_proven_to_who_was_not_there) {
+  // P-521 first: the server asks for another ClientHello (its first choice has no key share), which changes the transcript.
+  for (const char* groups : {static_cast<const char*>(nullptr), "P-521"}) {
+    for (const auto kind : {KeyKind::ecdsa_p256, KeyKind::rsa_2048}) {
+      const Proven proven{groups, kind};
+      const auto name = verify_client(proven.proof, proven.profile, ::time(nullptr));
+      BOOST_REQUIRE_MESSAGE(name.has_value(), (name ? "" : name.error().message()));
+      BOOST_TEST(*name == "ada");
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(any_change_of_a_proof_is_noticed) {
+  const Proven proven;
+  for (std::size_t at = 0; at < proven.proof.size(); ++at) {
+    auto changed = proven.proof;
+    changed[at] = static_cast<char>(changed[at] ^ (at % 2 == 0 ? 1 : 0x80));
+    BOOST_TEST(!verify_client(changed, proven.profile, ::time(nullptr)).has_value(), "octet " << at);
+  }
+  for (std::size_t size = 0; size < proven.proof.size(); size += 13) BOOST_TEST(!verify_client(proven.proof.substr(0, size), proven.profile, ::time(nullptr)).has_value());
+  BOOST_TEST(!verify_client(proven.proof + proven.proof, proven.profile, ::time(nullptr)).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(proof_for_another_server_or_authority_or_time_is_refused) {
+  const Proven proven;
+  const Proven other;
+  const auto now = ::time(nullptr);
+  Profile elsewhere;
+  elsewhere.identities.push_back(copy(other.server));
+  elsewhere.client_authorities.push_back(proven.client.authority.share());
+  BOOST_TEST(verify_client(proven.proof, elsewhere, now).error().message().find("another server") != std::string::npos);
+  Profile strangers;
+  strangers.identities.push_back(copy(proven.server));
+  strangers.client_authorities.push_back(other.client.authority.share());
+  BOOST_TEST(!verify_client(proven.proof, strangers, now).has_value());
+  BOOST_TEST(!verify_client(proven.proof, proven.profile, now + 10 * 86400).has_value());
+  BOOST_TEST(!verify_client(proven.proof, proven.profile, now - 10 * 86400).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(no_proof_without_a_certificate_or_with_1_2) {
+  const Proven proven;
+  BOOST_TEST(Meeting{{}}.connection->client_proof().empty());
+  Meeting old{{.version = TLS1_2_VERSION, .certificate = &proven.client.certificate.get(), .key = proven.client.key.get()}};
+  BOOST_REQUIRE(old.met());
+  BOOST_TEST(old.connection->client_proof().empty());
+  const auto stranger = client_identity("ada");
+  Meeting strange{{.certificate = &stranger.certificate.get(), .key = stranger.key.get()}};
+  BOOST_REQUIRE(strange.met());
+  BOOST_TEST(strange.connection->client_proof().empty());
 }
 
 BOOST_AUTO_TEST_CASE(other_protocols_are_named) {
