@@ -108,15 +108,25 @@ std::size_t Connection::finish(std::size_t octets, std::size_t used) {
   return octets + used;
 }
 
+std::size_t Connection::drain() {
+  std::size_t octets = end_ - begin_;
+  while (try_fill()) octets += end_;
+  return octets;
+}
+
 void Connection::fill() {
+  if (!try_fill()) die("connection closed");
+}
+
+bool Connection::try_fill() {
   if (ack_now_) {
     const int on = 1;
     ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
   }
   const ssize_t got = ssl_ ? ::SSL_read(ssl_.get(), buffer_.data(), static_cast<int>(buffer_.size())) : ::recv(fd_.get(), buffer_.data(), buffer_.size(), 0);
-  if (got <= 0) die("connection closed");
   begin_ = 0;
-  end_ = static_cast<std::size_t>(got);
+  end_ = got > 0 ? static_cast<std::size_t>(got) : 0;
+  return got > 0;
 }
 
 void Connection::quit() {

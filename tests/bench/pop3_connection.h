@@ -42,6 +42,8 @@ class Connection {
   std::string line(bool any = false);
   /// Octets of a multi-line response behind its first line, the termination octet included.
   std::size_t body();
+  /// Octets until the other side closes.
+  std::size_t drain();
   void send(std::string_view text);
   std::string command(const std::string& text);
   [[nodiscard]] bool resumed() const { return ssl_ && ::SSL_session_reused(ssl_.get()) == 1; }
@@ -53,6 +55,7 @@ class Connection {
  private:
   [[nodiscard]] std::string_view rest() const { return {buffer_.data() + begin_, end_ - begin_}; }
   std::size_t finish(std::size_t octets, std::size_t used);
+  bool try_fill();
   void fill();
 
   qpop::base::UniqueFd fd_;

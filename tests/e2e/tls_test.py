@@ -5,6 +5,7 @@ import base64
 import hashlib
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -12,10 +13,11 @@ import subprocess
 import sys
 import threading
 import time
+import xml.etree.ElementTree as tree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from certificates import broken_installations, openssl, read, write  # noqa: E402
-from harness import Pop, free_port, mailbox, program, wait_until  # noqa: E402
+from harness import Pop, free_port, mailbox, program, skip, wait_until  # noqa: E402
 from interrupted import children, name_of  # noqa: E402
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from scram_test import Exchange  # noqa: E402
@@ -233,10 +235,12 @@ def leaf_of(text):
 
 def exchange(site):
     """The certificate is exchanged under load: nobody fails, each sees the old or the new one, whole."""
-    exchange_times(site, int(os.environ.get("QPOP_EXCHANGES", "12")))
+    times, connections = exchange_while(site, lambda number: number < 12)
+    print(f"{times} exchanges, {connections} connections beside them")
 
 
-def exchange_times(site, times):
+def exchange_while(site, more):
+    """Exchanges as long as more(number) says so; returns how many there were, and how many connections beside them."""
     context = context_for(site.root_certificate)
     held = stls(Pop(site.connect()), context)
     held.login()
@@ -266,11 +270,13 @@ def exchange_times(site, times):
     for thread in threads:
         thread.start()
     try:
-        for number in range(times):
+        number = 0
+        while more(number):
             text = pairs[(number + 1) % 2]
             site.replace(text)
             wait_until(lambda want=leaf_of(text): failures or fingerprint(site, context) == want, what=f"exchange {number}")
             assert not failures, failures
+            number += 1
     finally:
         stop.set()
         for thread in threads:
@@ -278,7 +284,7 @@ def exchange_times(site, times):
     assert not failures, failures
     held.ok("NOOP")
     held.ok("QUIT")
-    print(f"{times} exchanges, {seen[0]} connections beside them")
+    return number, seen[0]
 
 
 def verified(site, context):
@@ -422,6 +428,26 @@ def judged(site):
         assert said.returncode != 0 and "alert protocol version" in said.stderr, (old, said.stderr)
 
 
+def scanned(site):
+    """sslscan, a program of others, finds nothing weak."""
+    path = shutil.which("sslscan", path="/usr/bin:/bin")
+    if path is None:
+        skip("sslscan is not installed")
+    for way in ([f"127.0.0.1:{site.tls_port}"], ["--starttls-pop3", f"127.0.0.1:{site.port}"]):
+        report = tree.fromstring(subprocess.run([path, "--xml=-", *way], capture_output=True, text=True, timeout=120, check=True).stdout)
+        enabled = {(one.get("type"), one.get("version")) for one in report.iter("protocol") if one.get("enabled") == "1"}
+        assert enabled == {("tls", "1.2"), ("tls", "1.3")}, enabled
+        ciphers = [one for one in report.iter("cipher")]
+        # It has no higher praise than "acceptable" for those of TLS 1.3.
+        marks = {one.get("strength") for one in ciphers if not one.get("cipher").startswith("TLS_")}
+        assert len(ciphers) >= 5 and marks == {"strong"} and all(one.get("strength") in ("strong", "acceptable") for one in ciphers), marks
+        assert all(one.get("cipher").startswith(("TLS_", "ECDHE-")) for one in ciphers)
+        assert {one.get("name") for one in report.iter("group")} <= {"x25519", "secp256r1 (NIST P-256)", "secp384r1 (NIST P-384)", "secp521r1 (NIST P-521)"}
+        for one in report.iter("renegotiation"):
+            assert one.get("supported") == "0" or one.get("secure") == "1", one.attrib
+        assert all(one.get("vulnerable") == "0" for one in report.iter("heartbleed"))
+
+
 def slow(site):
     """A handshake that never comes costs one session for login-timeout, not more."""
     quiet = site.connect_tls()
@@ -436,7 +462,7 @@ def slow(site):
 CASES = {
     "both": (both, {}), "resumed": (resumed, {}), "channel-binding": (channel_binding, {}), "external": (external, {}), "injection": (injection, {}), "clear-text": (clear_text, {"clear-text-password": "tls"}), "alternate": (alternate, {}),
     "names": (names, {}), "exchange": (exchange, {}), "broken": (broken, {}), "secrets": (secrets, {}), "signer-gone": (signer_gone, {}), "reload": (reload, {}),
-    "judged": (judged, {"clear-text-password": "tls"}), "slow": (slow, {"login-timeout": "3"}),
+    "scanned": (scanned, {"failed-login-delay": "0"}), "judged": (judged, {"clear-text-password": "tls"}), "slow": (slow, {"login-timeout": "3"}),
 }
 
 
