@@ -110,7 +110,7 @@ std::string sample_text() {
 
 std::string manual_text() {
   std::string out =
-      ".\\\" SPDX-License-Identifier: MIT\n.\\\" Made from the option table (common/config/options.h); do not edit.\n"
+      ".\\\" SPDX-License-Identifier: MIT\n.\\\" Made from the option table (common/config); do not edit.\n"
       ".Dd November 22, 2026\n.Dt QPOPPER.CONFIG 5\n.Os\n.Sh NAME\n.Nm qpopper.config\n.Nd configuration of popper\n.Sh DESCRIPTION\n"
       "Read by\n.Xr popper 8\nwhere the command line says\n.Fl f Ar file .\n"
       "Each line is empty, a comment that starts with\n.Ql # ,\nor one of\n"

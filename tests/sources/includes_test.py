@@ -73,7 +73,7 @@ def main():
             if other != folder and other not in RULES[folder]:
                 faults.append(f"{name}: may not include {included}")
     code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "popcert/", "common/")) and n.endswith(".cc") and not n.startswith("common/config"))
-    table = read("common/config/options.h")
+    table = "".join(read(n) for n in tracked("common/config/rows_*.h"))
     rows = re.findall(r"Option\{Opt::(\w+), \"([^\"]+)\"", table)
     for identifier, option in rows:
         body = table[table.index(f"Option{{Opt::{identifier},"):]
