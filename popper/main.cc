@@ -28,6 +28,8 @@
 #include "popper/monitor/monitor.h"
 #include "popper/monitor/service_manager.h"
 #include "popper/monitor/startup.h"
+#include "popper/program/program.h"
+#include "popper/resolver/resolver.h"
 #include "popper/session/session.h"
 
 namespace {
@@ -59,16 +61,24 @@ monitor::Roles bind_roles() {
     start.honour_password_age = task.honour_password_age;
     return checker::run_checker(std::move(start));
   };
+  roles.program = [](monitor::ProgramTask task) {
+    return program::run_program({std::move(task.command), std::move(task.arguments), std::move(task.environment), task.uid, task.gid,
+                                 std::move(task.folder), std::move(task.monitor), std::move(task.session)});
+  };
+  roles.resolver = [](monitor::ResolverTask task) {
+    return resolver::run_resolver({std::move(task.address), task.uid, task.gid, std::move(task.monitor)});
+  };
   roles.maildrop = [](monitor::MaildropTask task) {
     maildrop::Job job;
     job.work = static_cast<maildrop::Work>(task.work);
     job.name = task.owner.name;
     job.uid = task.owner.uid;
     job.gid = task.owner.gid;
-    job.spool_dir = task.owner.spool_dir;
+    job.home = task.owner.home;
     job.state_folder = task.owner.state_folder;
-    job.mail_locks = task.mail_locks;
-    job.lock_timeout_s = task.lock_timeout_s;
+    job.server_name = task.server_name;
+    job.settings = task.settings;
+    job.administrator = task.administrator;
     job.monitor = std::move(task.monitor);
     job.session = std::move(task.session);
     return maildrop::run_maildrop(std::move(job));
@@ -134,7 +144,15 @@ void open_log(const config::Settings& settings, const char* ident, bool to_stder
   target.facility = kFacilities.at(settings.choice(Opt::log_facility));
   target.to_syslog = settings.text(Opt::log_target) == "syslog";
   target.to_stderr = to_stderr;
+  // The one before stays open until the new one is in use: a line must not go to a number that means another file.
+  static base::UniqueFd trace;
+  base::UniqueFd before = std::move(trace);
+  const auto& path = settings.text(Opt::tracefile);
+  auto opened = path.empty() ? base::Result<base::UniqueFd>{base::UniqueFd{}} : monitor::open_trace(path);
+  if (opened) trace = std::move(*opened);
+  target.trace_fd = trace.get();
   log::open(target);
+  if (!opened) log::error("{}: {}", monitor::named(settings, Opt::tracefile), opened.error().message());
 }
 
 /// Logs all problems; true when the server may start.
@@ -281,6 +299,8 @@ int Program::serve_one(Start start) {
 std::optional<config::Settings> Program::reload() {
   auto fresh = config::read_command_line(arguments_);
   if (!report(fresh.problems)) return std::nullopt;
+  // The trace file may have been moved away.
+  open_log(fresh.settings, ident_, line_.foreground || fresh.settings.text(Opt::log_target) == "stderr");
   return std::move(fresh.settings);
 }
 

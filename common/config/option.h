@@ -23,6 +23,10 @@ enum class Opt : std::uint8_t {
   server_name,
   pid_file,
   config_file,
+  user_options,
+  spool_options,
+  login_command,
+  reverse_lookup,
   // rows_accounts.h
   auth_db,
   auth_backends,
@@ -45,25 +49,57 @@ enum class Opt : std::uint8_t {
   mail_locks,
   mail_lock_timeout,
   no_atomic_open,
+  hash_spool,
+  check_hash_dir,
+  home_dir_mail,
+  check_old_spool_loc,
+  temp_dir,
+  temp_name,
+  old_style_uid,
+  unique_id_form,
+  update_status_headers,
+  uw_kludge,
+  auto_delete,
+  update_on_abort,
+  expire_after,
+  // rows_bulletins.h
+  bulldir,
+  max_bulletins,
+  group_bulletins,
+  popbull_dir,
   // rows_protocol.h
   shy,
+  announce_expire,
+  announce_login_delay,
+  mail_command,
   // rows_log.h
   statistics,
   log_facility,
   log_target,
+  timing,
+  log_login,
+  debug,
+  tracefile,
   // rows_obsolete.h
   server_mode,
   fast_update,
   keep_temp_drop,
-  temp_dir,
-  temp_name,
   cache_dir,
   cache_name,
   mail_lock_check,
+  group_server_mode,
+  group_no_server_mode,
+  chunky_writes,
+  bulldb_nonfatal,
+  bulldb_max_tries,
+  drac_host,
+  kerberos,
+  kerberos_service,
   count_
 };
 
-enum class Type : std::uint8_t { boolean, integer, seconds, mnemonic, text, list };
+/// days: a number of days, or never (-1).
+enum class Type : std::uint8_t { boolean, integer, seconds, days, mnemonic, text, list };
 
 /// Who may set it (Qpopper's classes): N everybody, U not the user's own file, I only before a client is connected.
 enum class Scope : std::uint8_t { N, U, I };

@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "common/config/rows_accounts.h"
+#include "common/config/rows_bulletins.h"
 #include "common/config/rows_log.h"
 #include "common/config/rows_mail.h"
 #include "common/config/rows_obsolete.h"
@@ -17,6 +18,9 @@
 #include "common/config/rows_tls.h"
 
 namespace qpop::config {
+
+/// Value of an option of type days that has no end.
+inline constexpr std::string_view kNever = "never";
 
 namespace detail {
 template <std::size_t... Sizes>
@@ -32,7 +36,7 @@ constexpr auto join_rows(const std::array<Option, Sizes>&... topics) {
 }  // namespace detail
 
 inline constexpr auto kOptions =
-    detail::join_rows(kServerRows, kAccountsRows, kTlsRows, kMailRows, kProtocolRows, kLogRows, kObsoleteRows);
+    detail::join_rows(kServerRows, kAccountsRows, kTlsRows, kMailRows, kBulletinsRows, kProtocolRows, kLogRows, kObsoleteRows);
 
 [[nodiscard]] constexpr const Option& option(Opt id) { return kOptions.at(static_cast<std::size_t>(id)); }
 
@@ -43,7 +47,7 @@ constexpr bool table_is_sound() {
     const Option& row = kOptions.at(i);
     if (static_cast<std::size_t>(row.id) != i || row.summary.empty() || row.manual.empty()) return false;
     if (row.type == Type::mnemonic && row.mnemonics.find(row.preset) == std::string_view::npos) return false;
-    if (row.type == Type::integer || row.type == Type::seconds) {
+    if (row.type == Type::integer || row.type == Type::seconds || (row.type == Type::days && row.preset != kNever)) {
       std::int64_t value = 0;
       for (const char digit : row.preset) value = value * 10 + (digit - '0');
       if (value < row.least || value > row.most) return false;

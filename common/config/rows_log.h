@@ -16,6 +16,16 @@ inline constexpr std::array kLogRows{
            false},
     Option{Opt::log_target, "log-target", 0, Type::mnemonic, Scope::I, "syslog", 0, 0, "syslog stderr", "where log lines go",
            "With stderr each line goes to the standard error of the server, with time and severity; never to a client.", false},
+    Option{Opt::timing, "timing", 0, Type::boolean, Scope::N, "false", 0, 0, "", "one Timing for line for each session",
+           "Timing for USER@CLIENT (normal or error) auth=N init=N clean=N: seconds until the login, for opening the maildrop, and for the update.", false},
+    Option{Opt::log_login, "log-login", 0, Type::text, Scope::I, "(v%0) POP login by user \"%1\" at (%2) %3", 0, 0, "", "line logged at each login",
+           "%0 is the version, %1 the user, %2 the client's name (its address when no name is known), %3 its address. Empty: no line.", false},
+    Option{Opt::debug, "debug", 'd', Type::boolean, Scope::N, "false", 0, 0, "", "log every command",
+           "Commands and the first line of each answer are logged, passwords left out.", false},
+    Option{Opt::tracefile, "tracefile", 't', Type::text, Scope::I, "", 0, 0, "", "file to which all log lines go as well",
+           "Appended to, with date and process number; made with mode 0600. It must be a regular file of the user who started the server that nobody else can write. The flag "
+           "-t also sets debug. Syslog goes on (in Qpopper it did not).",
+           false},
 };
 
 }  // namespace qpop::config

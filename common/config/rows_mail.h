@@ -34,6 +34,51 @@ inline constexpr std::array kMailRows{
            "A lock file is made under another name and linked to its own, instead of with O_EXCL, which old NFS servers do not "
            "honour.",
            false},
+    Option{Opt::hash_spool, "hash-spool", 0, Type::integer, Scope::U, "0", 0, 2, "", "folders below spool-dir by the user's name",
+           "0: none. 1: one letter, the sum of the first five characters of the name modulo 26. 2: the first and the second character, as in u/s/user. "
+           "Spools and left-over temporary drops are looked for there.",
+           false},
+    Option{Opt::check_hash_dir, "check-hash-dir", 0, Type::boolean, Scope::N, "true", 0, 0, "", "make missing folders of hash-spool",
+           "With owner, group and mode of spool-dir.", false},
+    Option{Opt::home_dir_mail, "home-dir-mail", 0, Type::text, Scope::U, "", 0, 0, "", "spool is this file in the home folder",
+           "For example .mail or Mailbox. A plain file name. Not for accounts that exist in the database alone: they have no home.", false},
+    Option{Opt::check_old_spool_loc, "check-old-spool-loc", 0, Type::boolean, Scope::N, "true", 0, 0, "",
+           "look for a left-over temporary drop in spool-dir too",
+           "With hash-spool or home-dir-mail: mail in a temporary drop directly in spool-dir is taken over as well (see temp-dir).", false},
+    Option{Opt::temp_dir, "temp-dir", 0, Type::text, Scope::U, "", 0, 0, "", "folder where left-over temporary drops of Qpopper are looked for",
+           "This server makes no temporary drop. Mail that a session of Qpopper left in one (it crashed, or the machine did) is put in front of the mail of "
+           "the spool when the user logs in, once, and the file is emptied. As long as a Qpopper holds it, the maildrop is in use. Default: where "
+           "the spool lies.",
+           false},
+    Option{Opt::temp_name, "temp-name", 0, Type::text, Scope::U, ".%s.pop", 0, 0, "", "name of such temporary drops",
+           "%s stands for the user's name and must be there once.", false},
+    Option{Opt::old_style_uid, "old-style-uid", 0, Type::boolean, Scope::N, "false", 0, 0, "", "unique-ids as in Qpopper 2.x",
+           "The same as unique-id-form = md5-hex: 32 hexadecimal digits.", false},
+    Option{Opt::unique_id_form, "unique-id-form", 0, Type::mnemonic, Scope::U, "own", 0, 0, "own md5-base80 md5-hex",
+           "how unique-ids of new messages are made",
+           "own: from a digest of the message that no sender can foresee. The others are for sites whose Qpopper did not write unique-ids into the spool "
+           "(update-status-headers = false), so that clients download nothing again: md5-base80 are the 20 characters of Qpopper 3 and 4, md5-hex the 32 digits "
+           "of Qpopper 2 (there old-style-uid). X-UIDL: fields that Qpopper wrote are honoured whatever stands here, when a maildrop "
+           "is opened for the first time; those that come with mail later are not. Messages keep the unique-id they have.",
+           false},
+    Option{Opt::update_status_headers, "update-status-headers", 0, Type::boolean, Scope::N, "true", 0, 0, "", "honour Status: fields of the spool",
+           "A message whose Status: field holds an R was read by a mail program: it counts as retrieved for auto-delete and LAST. This server does "
+           "not write such fields itself (Qpopper did).",
+           false},
+    Option{Opt::uw_kludge, "UW-kludge", 0, Type::boolean, Scope::N, "false", 0, 0, "", "hide the message that mailers of Washington University keep first",
+           "The first message is not shown, and never deleted, when two of three are true: its subject says DO NOT DELETE, DON'T DELETE THIS MESSAGE or "
+           "FOLDER INTERNAL DATA; it has an X-IMAP: field; it is from Mail System Internal Data. UW-kluge is the same.",
+           false},
+    Option{Opt::auto_delete, "auto-delete", 0, Type::boolean, Scope::U, "false", 0, 0, "", "delete at QUIT what was retrieved",
+           "Messages that were retrieved in the session, or are marked as read in the spool (update-status-headers), are deleted at QUIT. No effect "
+           "with update-on-abort: a client that was cut off would lose mail.",
+           false},
+    Option{Opt::update_on_abort, "update-on-abort", 0, Type::boolean, Scope::N, "false", 0, 0, "", "delete marked messages without QUIT too",
+           "Against RFC 1939 section 6, which wants nothing deleted when a session ends otherwise. Qpopper's default was true.", false},
+    Option{Opt::expire_after, "expire-after", 0, Type::days, Scope::U, "never", 1, 36500, "", "age at which messages are deleted",
+           "Messages whose From_ line is older than so many days are deleted when the maildrop is opened, once a day, whether or not they were read; each "
+           "time a log line says how many. It is what CAPA announces as EXPIRE. Qpopper's announce-expire only announced, and so it does here.",
+           false},
 };
 
 }  // namespace qpop::config

@@ -42,6 +42,27 @@ inline constexpr std::array kServerRows{
            "Written by a stand-alone server once it serves, removed when it ends.", false},
     Option{Opt::config_file, "config-file", 'f', Type::text, Scope::N, "", 0, 0, "", "read another configuration file here",
            "Its lines count as if they stood in this place; files may be nested 100 deep.", false},
+    Option{Opt::user_options, "user-options", 'u', Type::boolean, Scope::U, "false", 0, 0, "", "honour .qpopper-options in the home folder",
+           "After login, before the maildrop is opened, the file .qpopper-options in the user's home folder is read, with his own rights and "
+           "only when it is a regular file of his that nobody else can write. It may hold the options that users may set, as is said with each of them. What else "
+           "it holds is skipped and logged. Not used for accounts that exist in the database alone.",
+           false},
+    Option{Opt::spool_options, "spool-options", 'U', Type::boolean, Scope::U, "false", 0, 0, "",
+           "honour .USER.qpopper-options in the spool folder",
+           "Read behind the user's own file, so that the administrator has the last word: the file .USER.qpopper-options in spool-dir (not in a "
+           "hashed folder below it). A file that belongs to the user who started the server, root as a rule, may also hold options that are "
+           "said to be for spool-options files; one that belongs to the user counts like his own. Nobody else may be able to write it.",
+           false},
+    Option{Opt::login_command, "login-command", 0, Type::text, Scope::I, "", 0, 0, "", "program to run after each login",
+           "A program with its full path, and arguments separated by blanks; no shell is used. It runs as session-user, for at most 30 seconds, and the "
+           "login does not wait for it. Its environment holds POP_USER, POP_CLIENT (the address) and POP_SERVER; its output is dropped. It takes the "
+           "place of Qpopper's DRAC client.",
+           false},
+    Option{Opt::reverse_lookup, "reverse-lookup", 'R', Type::boolean, Scope::U, "false", 0, 0, "", "look up names of clients for the log",
+           "A process without rights asks the resolver for the name of each client's address, and whether that name has the address; no session waits "
+           "for it, and lines that are logged before it answers hold the address in both places. The flag -R switches it off. In "
+           "Qpopper true switched it off as well (its sense was reversed), and the flag -R as here.",
+           false},
 };
 
 }  // namespace qpop::config

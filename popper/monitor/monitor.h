@@ -84,8 +84,7 @@ class Monitor {
   [[nodiscard]] bool clear_text_allowed(const ClientAddress& address) const;
 
   // spawn.cc: children
-  template <class Run>
-  pid_t fork_role(const char* name, Run run);
+  pid_t fork_role(const char* name, const std::function<int()>& run);
   LiveSession* spawn_session();
   void refill_spares();
   bool spawn_authenticator();
@@ -93,6 +92,17 @@ class Monitor {
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
   [[nodiscard]] base::Result<MailOwner> find_owner(std::string_view user);
   void end_session(pid_t pid, bool kill);
+
+  // helpers.cc: programs and names
+  pid_t keep_helper(pid_t pid, ipc::Channel channel, const ipc::SessionId& session);
+  void on_helper_message(pid_t pid);
+  bool on_helper_end(pid_t pid);
+  void look_up_name(const LiveSession& session);
+  void run_login_command(const LiveSession& session);
+  void on_request_submit(LiveSession& session, const ipc::Frame& frame);
+
+  // places.cc
+  [[nodiscard]] base::Status place_mail(MailOwner& owner) const;
 
   // recover.cc: popper --recover
   base::Status find_journals(std::string_view user);
@@ -113,12 +123,15 @@ class Monitor {
   void on_log_line(const ipc::Frame& frame, pid_t from, unsigned count);
   void on_dotlock(MaildropJob& job, const ipc::Frame& frame);
   void on_recovered(MaildropJob& job, const ipc::Frame& frame);
+  void on_user_settings(MaildropJob& job, const ipc::Frame& frame);
   LiveSession* find_session(const ipc::SessionId& id);
 
   // logins.cc: what the authenticator says of a session
   void on_login_accepted(const ipc::Channel& authenticator, const ipc::LoginAccepted& message);
   void on_login_failed(const ipc::LoginFailed& message);
   void on_request_checker(const ipc::Channel& authenticator, const ipc::RequestChecker& message);
+  void log_login(const LiveSession& session);
+  void log_timing(const LiveSession& session);
   void log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason);
   [[nodiscard]] base::Status check_rules(std::string_view user);
   void end_late_checkers(std::int64_t now);
@@ -138,6 +151,7 @@ class Monitor {
   std::map<pid_t, MaildropJob> jobs_;
   std::map<pid_t, AuthenticatorProcess> authenticators_;
   std::map<pid_t, CheckerProcess> checkers_;
+  std::map<pid_t, HelperProcess> helpers_;
   NameFile allowed_names_;  ///< auth-file
   NameFile refused_names_;  ///< nonauth-file
   std::deque<pid_t> spares_;

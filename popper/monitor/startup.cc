@@ -216,10 +216,12 @@ Environment look_up_environment(const Settings& settings, std::vector<Problem>& 
 }
 
 void check_environment(const Settings& settings, const Environment& environment, std::vector<Problem>& problems, Purpose purpose) {
-  for (const Opt id : {Opt::spool_dir, Opt::state_dir, Opt::auth_db, Opt::pid_file, Opt::auth_file, Opt::nonauth_file}) {
+  for (const Opt id : {Opt::spool_dir, Opt::state_dir, Opt::auth_db, Opt::pid_file, Opt::auth_file, Opt::nonauth_file, Opt::bulldir, Opt::popbull_dir,
+                       Opt::temp_dir, Opt::login_command, Opt::mail_command}) {
     const auto& path = settings.text(id);
     if (!path.empty() && !path.starts_with('/')) problems.push_back({fmt::format("{}: \"{}\" must be an absolute path", named(settings, id), path)});
   }
+  check_values(settings, environment, problems);
   check_spool_dir(settings, problems);
   check_state_dir(settings, problems, purpose != Purpose::check);
   check_mail_locks(settings, problems);

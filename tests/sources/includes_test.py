@@ -26,6 +26,8 @@ RULES = {
     "common/ipc": {"common/base", "common/log"},
     "common/priv": {"common/base", "common/log"},
     "common/tls": {"common/base"},
+    "popper/program": {"common/base", "common/log", "common/ipc", "common/priv"},
+    "popper/resolver": {"common/base", "common/log", "common/ipc", "common/priv"},
     "popper/monitor": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/digest", "common/files"},
     "popper/session": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/pop3", "common/sasl",
                        "common/digest", "common/listing"},
@@ -72,7 +74,7 @@ def main():
             other = os.path.dirname(included)
             if other != folder and other not in RULES[folder]:
                 faults.append(f"{name}: may not include {included}")
-    code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "popcert/", "common/")) and n.endswith(".cc") and not n.startswith("common/config"))
+    code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "popcert/", "common/")) and n.endswith(".cc") and (not n.startswith("common/config") or n.endswith("placement.cc")))
     table = "".join(read(n) for n in tracked("common/config/rows_*.h"))
     rows = re.findall(r"Option\{Opt::(\w+), \"([^\"]+)\"", table)
     for identifier, option in rows:

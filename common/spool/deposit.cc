@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// Taking over a temporary drop D into the spool M.
+//
+//  1. D is locked as Qpopper locks it (flock), so that none is at work on it. D and M must both be mailboxes of one format.
+//  2. The messages of D that M lacks are appended (salvage.cc), durably. A crash leaves M as it was, or some of the octets, which the next
+//     salvage writes again; D is as it was.
+//  3. All of them were appended, and M held mail before: the two parts change places, under a data journal. A crash leaves the order old
+//     or, by recovery, new. On a full disk the order stays.
+//  4. D is cut to nothing, synced; its name goes when the folder lets us. A crash before: step 2 finds all of it in M, appends nothing,
+//     and so step 3 does nothing.
+// Not all of them were appended: D is the copy of M that a Qpopper was making, or the order was changed already. M stays in its order.
+#include "common/spool/deposit.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include "common/mbox/scanner.h"
+#include "common/spool/data_journal.h"
+#include "common/spool/index.h"
+#include "common/spool/recovery.h"
+#include "common/spool/salvage.h"
+#include "common/spool/spool_file.h"
+
+namespace qpop::spool {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using base::Status;
+using base::UniqueFd;
+using listing::SpoolFormat;
+
+/// Mail of another file, in the clothes of a journal whose messages are to be salvaged.
+class ForeignMail final : public Journal {
+ public:
+  ForeignMail(int fd, std::uint64_t size, SpoolFormat format) : fd_(fd), size_(size) {
+    header_.format = format;
+    digest::random_bytes({reinterpret_cast<std::byte*>(&header_.seed), sizeof header_.seed});
+  }
+  Status move(const Context&, MailLock&) override { return {}; }
+  Status drop(const Context&, int) override { return {}; }
+  [[nodiscard]] Piece mail() const override { return {.fd = fd_, .offset = 0, .length = size_}; }
+
+ protected:
+  Result<SpoolState> compare(const Context&, MailLock&, std::uint64_t) override { return SpoolState::foreign; }
+
+ private:
+  int fd_;
+  std::uint64_t size_;
+};
+
+Status check_drop(const FileStatus& status, std::uint32_t owner) {
+  if (!S_ISREG(status.mode)) return Error{ErrorKind::unsafe, "not a regular file"};
+  if (status.owner != owner) return Error{ErrorKind::unsafe, fmt::format("belongs to uid {}, not {}", status.owner, owner)};
+  if (status.links > 1) return Error{ErrorKind::unsafe, fmt::format("has {} links", status.links)};
+  return {};
+}
+
+Result<mbox::ScanResult> scan_file(const Context& context, MailLock& lock, int fd, std::uint64_t end) {
+  mbox::Scanner scanner{{}, [&](std::uint64_t offset, std::span<char> out) { return read_up_to(context.fs, fd, out, offset); }};
+  auto fed = for_each_piece(context.fs, fd, 0, end, [&](std::string_view piece) {
+    lock.refresh();
+    return scanner.feed(piece);
+  });
+  if (!fed) return fed.error();
+  return scanner.finish();
+}
+
+/// Step 2, without a look at what the octets are.
+Result<Salvaged> append(const Context& context, const MaildropPaths& paths, MailLock& lock, const ForeignMail& mail) {
+  auto salvaged = salvage(context, paths, lock, mail);
+  if (!salvaged) return salvaged;
+  if (auto ended = end_salvage(context, paths.state_folder_fd); !ended) return ended.error();
+  return salvaged;
+}
+
+/// Step 3. `split`: where the appended messages begin.
+Status change_places(const Context& context, const MaildropPaths& paths, MailLock& lock, SpoolFormat format, std::uint64_t first,
+                     std::uint64_t split, std::uint8_t last_trailer, Warnings& warnings) {
+  auto size = size_of(context.fs, lock.fd());
+  if (!size) return size.error();
+  // What follows the last message when it is not the last any more.
+  auto missing = missing_end(context.fs, lock.fd(), *size, format, last_trailer);
+  if (!missing) return missing.error();
+  if (auto put = write_all(context.fs, lock.fd(), *missing, *size); !put) return put;
+  if (auto synced = again([&] { return context.fs.sync(lock.fd()); }); !synced) return synced;
+  const std::uint64_t end = *size + missing->size();
+  lock.take_lease();
+  const JournalPlan plan{.first = first,
+                         .old_size = end,
+                         .format = format,
+                         .open_end = false,
+                         .kept = {{.offset = split, .length = end - split}, {.offset = first, .length = split - first}}};
+  // Only a journal that holds the octets can bring them into another order.
+  auto journal = DataJournal::commit(context, paths, lock, plan, false);
+  if (!journal) return journal.error();
+  auto done = carry_out(context, paths, lock, std::move(*journal), warnings);
+  return done ? Status{} : Status{done.error()};
+}
+
+/// Step 4.
+Status empty_drop(const Context& context, const LeftOver& drop, int fd) {
+  FileSystem& fs = context.fs;
+  if (auto cut = again([&] { return fs.truncate(fd, 0); }); !cut) return cut.error().at("empty the temporary drop", drop.name);
+  if (auto synced = again([&] { return fs.sync(fd); }); !synced) return synced.error().at("empty the temporary drop", drop.name);
+  // In most spool folders users may not remove a name; an empty file does no harm.
+  static_cast<void>(again([&] { return fs.unlink_at(drop.folder_fd, drop.name); }));
+  return {};
+}
+
+Result<TakenOver> move_into_spool(const Context& context, const MaildropPaths& paths, MailLock& lock, int fd, std::uint64_t size,
+                                  Warnings& warnings) {
+  auto mail = scan_file(context, lock, fd, size);
+  if (!mail) return mail.error().at("temporary drop");
+  auto before = list_spool(context, paths, lock);
+  if (!before) return before.error();
+  if (!before->records.empty() && before->header.format != mail->format) {
+    return Error{ErrorKind::malformed, "one is mbox, the other MMDF"}.at("temporary drop and spool");
+  }
+  TakenOver out;
+  auto salvaged = append(context, paths, lock, ForeignMail{fd, size, mail->format});
+  if (!salvaged) return salvaged.error();
+  out.held = salvaged->held;
+  out.appended = salvaged->appended;
+  if (before->records.empty() || out.appended == 0 || out.appended != out.held) {
+    out.in_order = before->records.empty() || out.appended == 0;
+    return out;
+  }
+  auto after = list_spool(context, paths, lock);
+  if (!after) return after.error();
+  out.in_order = false;
+  if (after->records.size() != before->records.size() + out.appended) return out;
+  const std::uint64_t split = after->records[before->records.size()].offset;
+  auto moved = change_places(context, paths, lock, mail->format, after->records.front().offset, split, after->records.back().trailer, warnings);
+  if (!moved && moved.error().kind() != ErrorKind::no_space) return moved.error().at("put the mail of the temporary drop in front");
+  out.in_order = moved.has_value();
+  return out;
+}
+
+}  // namespace
+
+Result<bool> has_mail(const Context& context, const MaildropPaths& paths, const LeftOver& drop) {
+  auto status = again([&] { return context.fs.status_at(drop.folder_fd, drop.name); });
+  if (!status && status.error().kind() == ErrorKind::not_found) return false;
+  if (!status) return status.error().at("temporary drop", drop.name);
+  if (status->identity.size == 0 && S_ISREG(status->mode)) return false;
+  if (auto fit = check_drop(*status, paths.owner_uid); !fit) return fit.error().at("temporary drop", drop.name);
+  return true;
+}
+
+Result<TakenOver> take_over(const Context& context, const MaildropPaths& paths, MailLock& lock, const LeftOver& drop, Warnings& warnings) {
+  FileSystem& fs = context.fs;
+  auto fd = again([&] { return fs.open_at(drop.folder_fd, drop.name, O_RDWR | O_NONBLOCK, 0); });
+  if (!fd) return fd.error().at("temporary drop", drop.name);
+  auto locked = again([&] { return fs.try_flock(fd->get()); });
+  if (!locked) return locked.error().at("temporary drop", drop.name);
+  if (!*locked) return Error{ErrorKind::busy, "session: a Qpopper holds the temporary drop"};
+  auto status = again([&] { return fs.status(fd->get()); });
+  if (!status) return status.error().at("temporary drop", drop.name);
+  if (auto fit = check_drop(*status, paths.owner_uid); !fit) return fit.error().at("temporary drop", drop.name);
+  // A Qpopper may have put it back meanwhile.
+  if (status->identity.size == 0) return TakenOver{};
+  auto moved = move_into_spool(context, paths, lock, fd->get(), status->identity.size, warnings);
+  if (!moved) return moved.error().at("take over", drop.name);
+  if (auto emptied = empty_drop(context, drop, fd->get()); !emptied) return emptied.error();
+  return moved;
+}
+
+Result<std::size_t> append_messages(const Context& context, const MaildropPaths& paths, MailLock& lock, const std::string& messages) {
+  auto before = list_spool(context, paths, lock);
+  if (!before) return before.error();
+  if (before->header.format == SpoolFormat::mmdf) return Error{ErrorKind::unsupported, "the spool is MMDF"};
+  auto fd = again([&] { return context.fs.memory_file(); });
+  if (!fd) return fd.error();
+  if (auto put = write_all(context.fs, fd->get(), messages, 0); !put) return put.error();
+  auto salvaged = append(context, paths, lock, ForeignMail{fd->get(), messages.size(), SpoolFormat::mbox});
+  if (!salvaged) return salvaged.error();
+  return salvaged->appended;
+}
+
+}  // namespace qpop::spool
