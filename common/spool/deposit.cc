@@ -77,16 +77,16 @@ Result<Salvaged> append(const Context& context, const MaildropPaths& paths, Mail
   return salvaged;
 }
 
-/// Step 3. `split`: where the appended messages begin.
-Status change_places(const Context& context, const MaildropPaths& paths, MailLock& lock, SpoolFormat format, std::uint64_t first,
+/// Step 3. `split`: where the appended messages begin. false: no room for the journal, nothing was moved.
+Result<bool> change_places(const Context& context, const MaildropPaths& paths, MailLock& lock, SpoolFormat format, std::uint64_t first,
                      std::uint64_t split, std::uint8_t last_trailer, Warnings& warnings) {
   auto size = size_of(context.fs, lock.fd());
   if (!size) return size.error();
   // What follows the last message when it is not the last any more.
   auto missing = missing_end(context.fs, lock.fd(), *size, format, last_trailer);
   if (!missing) return missing.error();
-  if (auto put = write_all(context.fs, lock.fd(), *missing, *size); !put) return put;
-  if (auto synced = again([&] { return context.fs.sync(lock.fd()); }); !synced) return synced;
+  if (auto put = write_all(context.fs, lock.fd(), *missing, *size); !put) return put.error();
+  if (auto synced = again([&] { return context.fs.sync(lock.fd()); }); !synced) return synced.error();
   const std::uint64_t end = *size + missing->size();
   lock.take_lease();
   const JournalPlan plan{.first = first,
@@ -96,9 +96,12 @@ Status change_places(const Context& context, const MaildropPaths& paths, MailLoc
                          .kept = {{.offset = split, .length = end - split}, {.offset = first, .length = split - first}}};
   // Only a journal that holds the octets can bring them into another order.
   auto journal = DataJournal::commit(context, paths, lock, plan, false);
+  if (!journal && journal.error().kind() == ErrorKind::no_space) return false;
   if (!journal) return journal.error();
+  // From here on the spool may be half moved, and recovery must come before anybody reads it: whatever the reason, this is a failure.
   auto done = carry_out(context, paths, lock, std::move(*journal), warnings);
-  return done ? Status{} : Status{done.error()};
+  if (!done) return Error{ErrorKind::io, done.error().message()};
+  return true;
 }
 
 /// Step 4.
@@ -135,8 +138,8 @@ Result<TakenOver> move_into_spool(const Context& context, const MaildropPaths& p
   if (after->records.size() != before->records.size() + out.appended) return out;
   const std::uint64_t split = after->records[before->records.size()].offset;
   auto moved = change_places(context, paths, lock, mail->format, after->records.front().offset, split, after->records.back().trailer, warnings);
-  if (!moved && moved.error().kind() != ErrorKind::no_space) return moved.error().at("put the mail of the temporary drop in front");
-  out.in_order = moved.has_value();
+  if (!moved) return moved.error().at("put the mail of the temporary drop in front");
+  out.in_order = *moved;
   return out;
 }
 

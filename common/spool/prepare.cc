@@ -80,8 +80,13 @@ Status prepare_spool(const Context& context, const MaildropPaths& paths, const M
     out.expired = *expired;
   }
   if (work->bulletins) {
+    auto before = size_of(context.fs, lock->fd());
+    if (!before) return before.error();
     auto appended = append_messages(context, paths, *lock, settings.bulletins);
     out.bulletins_delivered = appended.has_value();
+    const auto after = size_of(context.fs, lock->fd());
+    // A part of a bulletin is there: nobody may see it, and the next try writes the rest.
+    if (!appended && (!after || *after != *before)) return appended.error().at("append bulletins");
     if (!appended) out.warnings.push_back(fmt::format("bulletins: {}; the next login tries again", appended.error().message()));
   }
   return {};
