@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,6 +32,7 @@
 #include "popper/program/program.h"
 #include "popper/resolver/resolver.h"
 #include "popper/session/session.h"
+#include "popper/takeover/takeover.h"
 
 namespace {
 
@@ -38,9 +40,10 @@ using namespace qpop;
 using config::Opt;
 
 /// Exit codes; they stand in popper(8).
-enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4, kNotRecovered = 5 };
+enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4, kNotRecovered = 5, kDownloadsAgain = 6 };
 
 static_assert(monitor::kUpdateFailed == maildrop::kUpdateFailed);
+static_assert(takeover::kDownloadsAgain == kDownloadsAgain && takeover::kFailed == kEnvironment);
 static_assert(monitor::kNotRecovered == kNotRecovered);
 static_assert(std::string_view{monitor::kJournalName} == spool::kJournalName);
 static_assert(std::string_view{monitor::kJournalTemporaryName} == spool::kJournalTemporaryName);
@@ -226,6 +229,7 @@ class Program {
  private:
   int check();
   int recover();
+  int take_over();
   int serve_one(Start start);
   int serve(Start start);
   std::optional<config::Settings> reload();
@@ -247,6 +251,7 @@ int Program::run() {
   }
   if (line_.action == config::Action::check || line_.action == config::Action::print_config) return check();
   if (line_.action == config::Action::recover) return recover();
+  if (line_.action == config::Action::compare_uidl || line_.action == config::Action::import_uidl) return take_over();
   Start start = find_start(line_);
   return start.one_client ? serve_one(std::move(start)) : serve(std::move(start));
 }
@@ -279,6 +284,55 @@ int Program::recover() {
   open_log(line_.settings, ident_, line_.foreground || line_.settings.text(Opt::log_target) == "stderr");
   monitor::Monitor monitor{line_.settings, environment, bind_roles(), [] { return std::nullopt; }};
   return monitor.recover(line_.recover_user);
+}
+
+/// Reads a password from the terminal, or a line of standard input.
+std::string ask_password(const std::string& user, const std::string& server) {
+  termios before{};
+  const bool terminal = ::tcgetattr(STDIN_FILENO, &before) == 0;
+  if (terminal) {
+    fmt::print(stderr, "Password of {} at {}: ", user, server);
+    termios silent = before;
+    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+  }
+  std::string password;
+  for (char c = 0; password.size() < 255 && ::read(STDIN_FILENO, &c, 1) == 1 && c != '\n';) password += c;
+  if (terminal) {
+    ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+    fmt::print(stderr, "\n");
+  }
+  return password;
+}
+
+int Program::take_over() {
+  log::open({ident_, 0, false, true});
+  if (!report(line_.problems)) return code_of(line_.problems);
+  std::vector<config::Problem> problems;
+  const auto environment = monitor::look_up_environment(line_.settings, problems, monitor::Purpose::recover);
+  monitor::check_environment(line_.settings, environment, problems, monitor::Purpose::recover);
+  if (!report(problems)) return kEnvironment;
+  ::umask(077);
+  monitor::Monitor monitor{line_.settings, environment, bind_roles(), [] { return std::nullopt; }};
+  const auto owner = monitor.find_owner(line_.uidl_user);
+  if (!owner) {
+    log::fatal("{}: {}", line_.uidl_user, owner.error().message());
+    return kEnvironment;
+  }
+  takeover::Task task;
+  task.import = line_.action == config::Action::import_uidl;
+  task.against = line_.against;
+  // The caller's right to read it counts, not the user's.
+  task.file.reset(::open(line_.against.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!task.file.valid()) task.password = ask_password(line_.uidl_user, line_.against);
+  task.job.name = owner->name;
+  task.job.uid = owner->uid;
+  task.job.gid = owner->gid;
+  task.job.home = owner->home;
+  task.job.state_folder = owner->state_folder;
+  task.job.settings = &line_.settings;
+  task.job.administrator = ::geteuid();
+  return takeover::run_takeover(std::move(task));
 }
 
 int Program::serve_one(Start start) {

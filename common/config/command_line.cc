@@ -20,6 +20,7 @@ po::options_description describe() {
   auto add = described.add_options();
   add("help,h", "")("version,v", "")("check", "")("print-config", "")("foreground", "");
   add("recover", po::value<std::string>()->implicit_value("all"), "");
+  add("compare-uidl", po::value<std::string>(), "")("import-uidl", po::value<std::string>(), "")("against", po::value<std::string>(), "");
   add("announce,e", po::value<std::string>(), "");
   for (const Option& row : kOptions) {
     if (row.id == Opt::listen) continue;
@@ -106,6 +107,10 @@ class Evaluator {
     if (result.action == Action::recover && result.has_addresses) {
       result.problems.push_back({"command line: --recover takes one user, or none for all, and no address", false});
     }
+    const bool uidl = result.action == Action::compare_uidl || result.action == Action::import_uidl;
+    if (uidl == result.against.empty()) {
+      result.problems.push_back({"command line: --compare-uidl and --import-uidl need --against FILE or HOST:PORT, and nothing else does", false});
+    }
   }
   CommandLine result;
 
@@ -117,6 +122,9 @@ class Evaluator {
     if (given.string_key == "print-config") result.action = Action::print_config;
     if (given.string_key == "foreground") result.foreground = true;
     if (given.string_key == "recover") take_recover(given.value.empty() ? "all" : given.value.front());
+    if (given.string_key == "compare-uidl") take_uidl(Action::compare_uidl, given.value.front());
+    if (given.string_key == "import-uidl") take_uidl(Action::import_uidl, given.value.front());
+    if (given.string_key == "against") result.against = given.value.front();
     if (given.string_key == "announce") return take_announcements(given.value.empty() ? "" : given.value.front());
     if (given.string_key == "forgotten") {
       const auto flag = given.value.empty() ? std::string{} : given.value.front();
@@ -133,6 +141,11 @@ class Evaluator {
     } else if (row->obsolete) {
       result.problems.push_back({fmt::format("{}: {} is obsolete and does nothing. {}", place, row->name, row->manual), true});
     }
+  }
+  void take_uidl(Action action, const std::string& user) {
+    if (user.empty()) result.problems.push_back({"command line: the user's name is empty", false});
+    result.action = action;
+    result.uidl_user = user;
   }
   void take_recover(const std::string& user) {
     if (result.action == Action::recover) {

@@ -50,6 +50,8 @@ class Monitor {
   int serve_one(base::UniqueFd client);
   /// Completes interrupted updates of one user, or of all when `user` is empty, and reports on standard output. 0, or kNotRecovered.
   int recover(const std::string& user);
+  /// The account and where its mail lies; makes its state folder. Errors: denied (no such account, or kept out), io.
+  [[nodiscard]] base::Result<MailOwner> find_owner(std::string_view user);
 
  private:
   struct Listener {
@@ -90,7 +92,6 @@ class Monitor {
   bool spawn_authenticator();
   base::Result<ipc::Channel> spawn_checker(const LiveSession& session);
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
-  [[nodiscard]] base::Result<MailOwner> find_owner(std::string_view user);
   void end_session(pid_t pid, bool kill);
 
   // helpers.cc: programs and names

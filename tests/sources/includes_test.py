@@ -34,6 +34,9 @@ RULES = {
     "popper/authenticator": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/authdb", "common/sasl",
                              "common/digest"},
     "popper/checker": {"common/base", "common/log", "common/ipc", "common/priv"},
+    # A command of its own, not a role: it uses the maildrop's way of finding out what holds for a user.
+    "popper/takeover": {"common/base", "common/log", "common/config", "common/priv", "common/mbox", "common/spool", "common/listing",
+                        "common/files", "popper/maildrop"},
     "popper/maildrop": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/mbox", "common/spool",
                         "common/listing", "common/files", "common/digest"},
     "popauth": {"common/base", "common/log", "common/config", "common/priv", "common/authdb", "common/digest", "common/db"},
