@@ -19,7 +19,7 @@ inline constexpr std::array kObsoleteRows{
            true},
     Option{Opt::cache_name, "cache-name", 0, Type::text, Scope::U, "", 0, 0, "", "obsolete: see state-dir",
            "The index lies in state-dir.", true},
-    Option{Opt::mail_lock_check, "mail-lock-check", 'L', Type::integer, Scope::I, "5000", 0, 1000000, "", "obsolete: no need",
+    Option{Opt::mail_lock_check, "mail-lock-check", 'L', Type::integer, Scope::N, "5000", 0, 1000000, "", "obsolete: no need",
            "Locks are refreshed by time, whatever the number of messages.", true},
     Option{Opt::group_server_mode, "group-server-mode", 0, Type::text, Scope::U, "", 0, 0, "", "obsolete: always so",
            "Every user has what server mode promised.", true},
