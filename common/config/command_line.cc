@@ -71,8 +71,6 @@ std::vector<std::string> protect_switches(const std::vector<std::string>& argume
       out.emplace_back("--forgotten=" + argument);
       continue;
     }
-    // As in the original a trace file brings the debug records with it.
-    if (argument.starts_with("-t")) out.emplace_back("--debug=true");
     // The user's name behind it would be taken for an address.
     if (!out.empty() && out.back() == "--recover" && !argument.starts_with('-')) {
       out.back() += "=" + argument;
@@ -83,6 +81,8 @@ std::vector<std::string> protect_switches(const std::vector<std::string>& argume
       out.push_back(switched(*option_of(argument[1])));
       argument.erase(1, 1);
     }
+    // As in the original a trace file brings the debug records with it.
+    if (argument.starts_with("-t")) out.emplace_back("--debug=true");
     const bool letter = argument.size() == 2 && argument[0] == '-';
     const auto* row = letter ? nullptr : argument.starts_with("--") ? find_option(argument.substr(2)) : nullptr;
     if (letter) row = option_of(argument[1]);

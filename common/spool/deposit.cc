@@ -2,7 +2,7 @@
 // Taking over a temporary drop D into the spool M.
 //
 //  1. D is locked as Qpopper locks it (flock), so that none is at work on it. D and M must both be mailboxes of one format.
-//  2. The messages of D that M lacks are appended (salvage.cc), durably. A crash leaves M as it was, or some of the octets, which the next
+//  2. The messages of D that M lacks are appended (salvage.cc), durably, the last one with a proper end. A crash leaves M as it was, or some of the octets, which the next
 //     salvage writes again; D is as it was.
 //  3. All of them were appended, and M held mail before: the two parts change places, under a data journal. A crash leaves the order old
 //     or, by recovery, new. On a full disk the order stays.
@@ -77,17 +77,16 @@ Result<Salvaged> append(const Context& context, const MaildropPaths& paths, Mail
   return salvaged;
 }
 
-/// Step 3. `split`: where the appended messages begin. false: no room for the journal, nothing was moved.
+/// Step 3. `split`: where the appended messages begin. false: no room for the journal, or an end that is none; nothing was moved.
 Result<bool> change_places(const Context& context, const MaildropPaths& paths, MailLock& lock, SpoolFormat format, std::uint64_t first,
                      std::uint64_t split, std::uint8_t last_trailer, Warnings& warnings) {
   auto size = size_of(context.fs, lock.fd());
   if (!size) return size.error();
-  // What follows the last message when it is not the last any more.
+  // Other mail would be glued to it.
   auto missing = missing_end(context.fs, lock.fd(), *size, format, last_trailer);
   if (!missing) return missing.error();
-  if (auto put = write_all(context.fs, lock.fd(), *missing, *size); !put) return put.error();
-  if (auto synced = again([&] { return context.fs.sync(lock.fd()); }); !synced) return synced.error();
-  const std::uint64_t end = *size + missing->size();
+  if (!missing->empty()) return false;
+  const std::uint64_t end = *size;
   lock.take_lease();
   const JournalPlan plan{.first = first,
                          .old_size = end,
@@ -114,30 +113,54 @@ Status empty_drop(const Context& context, const LeftOver& drop, int fd) {
   return {};
 }
 
+/// A copy of D whose last message ends as a message must, so that M's may stand behind it. What is appended to M has to be the same at
+/// each try: an end that is written later can be lost alone, and the message would not be known again. Empty: D ends well, or is too large.
+Result<UniqueFd> with_proper_end(const Context& context, MailLock& lock, int fd, std::uint64_t size, const mbox::ScanResult& mail, std::uint64_t& copied) {
+  constexpr std::uint64_t kMost = 256UL * 1024 * 1024;
+  auto missing = missing_end(context.fs, fd, size, mail.format, mail.records.empty() ? std::uint8_t{1} : mail.records.back().trailer);
+  if (!missing) return missing.error();
+  if (missing->empty() || size > kMost) return UniqueFd{};
+  auto copy = again([&] { return context.fs.memory_file(); });
+  if (!copy) return copy.error();
+  auto done = copy_octets(context.fs, fd, 0, copy->get(), 0, size, [&](std::string_view) { lock.refresh(); });
+  if (done) done = write_all(context.fs, copy->get(), *missing, size);
+  if (!done) return done.error();
+  copied = size + missing->size();
+  return copy;
+}
+
+/// Is M a mailbox of this format, or empty? After a power loss in step 2 it may hold zeros in the place of what was written; then the salvage
+/// that stands puts it right before anybody can judge.
+Status check_format(const Context& context, const MaildropPaths& paths, MailLock& lock, SpoolFormat format) {
+  auto interrupted = exists(context.fs, paths.state_folder_fd, kSalvageName);
+  if (!interrupted) return interrupted.error();
+  if (*interrupted) return {};
+  auto listing = list_spool(context, paths, lock);
+  if (!listing) return listing.error();
+  if (listing->records.empty() || listing->header.format == format) return {};
+  return Error{ErrorKind::malformed, "one is mbox, the other MMDF"}.at("temporary drop or bulletin, and spool");
+}
+
 Result<TakenOver> move_into_spool(const Context& context, const MaildropPaths& paths, MailLock& lock, int fd, std::uint64_t size,
                                   Warnings& warnings) {
   auto mail = scan_file(context, lock, fd, size);
   if (!mail) return mail.error().at("temporary drop");
-  auto before = list_spool(context, paths, lock);
-  if (!before) return before.error();
-  if (!before->records.empty() && before->header.format != mail->format) {
-    return Error{ErrorKind::malformed, "one is mbox, the other MMDF"}.at("temporary drop and spool");
-  }
-  TakenOver out;
-  auto salvaged = append(context, paths, lock, ForeignMail{fd, size, mail->format});
+  if (auto fits = check_format(context, paths, lock, mail->format); !fits) return fits.error();
+  auto copy = with_proper_end(context, lock, fd, size, *mail, size);
+  if (!copy) return copy.error().at("temporary drop");
+  auto salvaged = append(context, paths, lock, ForeignMail{copy->valid() ? copy->get() : fd, size, mail->format});
   if (!salvaged) return salvaged.error();
+  TakenOver out;
   out.held = salvaged->held;
   out.appended = salvaged->appended;
-  if (before->records.empty() || out.appended == 0 || out.appended != out.held) {
-    out.in_order = before->records.empty() || out.appended == 0;
-    return out;
-  }
   auto after = list_spool(context, paths, lock);
   if (!after) return after.error();
+  const auto& records = after->records;
+  if (out.appended == 0 || records.size() == out.appended) return out;
   out.in_order = false;
-  if (after->records.size() != before->records.size() + out.appended) return out;
-  const std::uint64_t split = after->records[before->records.size()].offset;
-  auto moved = change_places(context, paths, lock, mail->format, after->records.front().offset, split, after->records.back().trailer, warnings);
+  if (out.appended != out.held || records.size() < out.appended) return out;
+  const std::uint64_t split = records[records.size() - out.appended].offset;
+  auto moved = change_places(context, paths, lock, mail->format, records.front().offset, split, records.back().trailer, warnings);
   if (!moved) return moved.error().at("put the mail of the temporary drop in front");
   out.in_order = *moved;
   return out;
@@ -145,11 +168,17 @@ Result<TakenOver> move_into_spool(const Context& context, const MaildropPaths& p
 
 }  // namespace
 
-Result<bool> has_mail(const Context& context, const MaildropPaths& paths, const LeftOver& drop) {
+Result<bool> has_mail(const Context& context, const MaildropPaths& paths, const LeftOver& drop, Warnings& warnings) {
   auto status = again([&] { return context.fs.status_at(drop.folder_fd, drop.name); });
-  if (!status && status.error().kind() == ErrorKind::not_found) return false;
+  // Where the user may not look, his Qpopper could not write.
+  const bool none = !status && (status.error().kind() == ErrorKind::not_found || status.error().kind() == ErrorKind::denied);
+  if (none) return false;
   if (!status) return status.error().at("temporary drop", drop.name);
   if (status->identity.size == 0 && S_ISREG(status->mode)) return false;
+  if (!S_ISREG(status->mode) || status->owner != paths.owner_uid) {
+    warnings.push_back(fmt::format("{} is no temporary drop of uid {} (it is of uid {}); left alone", drop.name, paths.owner_uid, status->owner));
+    return false;
+  }
   if (auto fit = check_drop(*status, paths.owner_uid); !fit) return fit.error().at("temporary drop", drop.name);
   return true;
 }
@@ -173,9 +202,7 @@ Result<TakenOver> take_over(const Context& context, const MaildropPaths& paths, 
 }
 
 Result<std::size_t> append_messages(const Context& context, const MaildropPaths& paths, MailLock& lock, const std::string& messages) {
-  auto before = list_spool(context, paths, lock);
-  if (!before) return before.error();
-  if (before->header.format == SpoolFormat::mmdf) return Error{ErrorKind::unsupported, "the spool is MMDF"};
+  if (auto fits = check_format(context, paths, lock, SpoolFormat::mbox); !fits) return fits.error();
   auto fd = again([&] { return context.fs.memory_file(); });
   if (!fd) return fd.error();
   if (auto put = write_all(context.fs, fd->get(), messages, 0); !put) return put.error();

@@ -18,9 +18,10 @@ struct LeftOver {
   std::string name;
 };
 
-/// Is there a temporary drop with mail in it? One that is empty or not there costs one system call.
-/// Errors: unsafe (not a regular file, somebody else's, several links), io.
-[[nodiscard]] base::Result<bool> has_mail(const Context& context, const MaildropPaths& paths, const LeftOver& drop);
+/// Is there a temporary drop with mail in it? One that is empty or not there costs one system call. What is no file of the user's is none,
+/// and a warning: whoever may make files in that folder must not be able to keep others from their mail.
+/// Errors: unsafe (several links), io.
+[[nodiscard]] base::Result<bool> has_mail(const Context& context, const MaildropPaths& paths, const LeftOver& drop, Warnings& warnings);
 
 struct TakenOver {
   std::size_t held = 0;      ///< messages of the temporary drop

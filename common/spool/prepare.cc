@@ -25,10 +25,10 @@ struct Work {
   [[nodiscard]] bool any() const { return !drops.empty() || bulletins || expiry; }
 };
 
-Result<Work> find_work(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, bool has_spool) {
+Result<Work> find_work(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, bool has_spool, Warnings& warnings) {
   Work work;
   for (const auto& drop : settings.temporary_drops) {
-    auto left = has_mail(context, paths, drop);
+    auto left = has_mail(context, paths, drop, warnings);
     if (!left) return left.error();
     if (*left) work.drops.push_back(drop);
   }
@@ -55,7 +55,7 @@ Status take_all(const Context& context, const MaildropPaths& paths, MailLock& lo
 Status prepare_spool(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, OpenedMaildrop& out) {
   auto spool_there = exists(context.fs, paths.spool_folder_fd, paths.spool_name);
   if (!spool_there) return spool_there.error();
-  auto work = find_work(context, paths, settings, *spool_there);
+  auto work = find_work(context, paths, settings, *spool_there, out.warnings);
   if (!work) return work.error();
   if (!work->any()) return {};
   if (!*spool_there) {

@@ -3,6 +3,7 @@
 // lost, none is there twice, and the mail of the drop comes first.
 #include <boost/test/unit_test.hpp>
 
+#include "tests/fault/takeover_cases.h"
 #include "tests/fault/verdict.h"
 
 namespace {
@@ -12,37 +13,6 @@ using namespace qpop::test;
 using spool::SystemFileSystem;
 
 constexpr const char* kDrop = ".ada.pop";
-
-struct TakeOver {
-  std::string name;
-  std::string spool;  ///< "-": no file
-  std::string drop;
-  std::string want;
-};
-
-std::string cut_end(std::string text, std::size_t octets) { return text.substr(0, text.size() - octets); }
-
-std::vector<TakeOver> take_overs() {
-  const auto a = mbox_message(1);
-  const auto b = mbox_message(2, 900);
-  const auto c = mbox_message(3);
-  const auto d = mbox_message(4, 300'000);
-  const auto m = mmdf_message(5);
-  const auto n = mmdf_message(6, 800);
-  return {
-      {"empty spool", "", a + b, a + b},
-      {"no spool", "-", a + b, a + b},
-      {"spool with new mail", c, a + b, a + b + c},
-      {"spool with more mail", b + c, a, a + b + c},
-      {"large ones", d + c, a + b, a + b + d + c},
-      {"large drop", c, d + b, d + b + c},
-      {"drop without its last empty line", c, a + cut_end(b, 1), a + b + c},
-      {"spool without its last empty line", cut_end(c, 1), a + b, a + b + c},
-      {"the copy that Qpopper was making", a + b + c, a + b, a + b + c},
-      {"a copy with other mail behind it", b + c, a + b, b + c + a},
-      {"MMDF", n, m, m + n},
-  };
-}
 
 spool::MaildropSettings settings_of(const MaildropFixture& drop) {
   spool::MaildropSettings settings;
@@ -190,7 +160,15 @@ BOOST_AUTO_TEST_CASE(what_is_no_temporary_drop_of_ours_keeps_the_maildrop_shut) 
   lay_out(drop, {"", mbox_message(1), "", ""});
   ::unlink(drop_path(drop).c_str());
   std::filesystem::create_symlink("ada", drop_path(drop));
-  refused(base::ErrorKind::unsafe, "not a regular file");
+  {
+    // Whoever may make files there must not be able to keep others from their mail.
+    Process process{drop};
+    const auto opened = process.open(settings_of(drop));
+    BOOST_REQUIRE(opened.has_value());
+    BOOST_TEST(opened->count == 1U);
+    BOOST_REQUIRE(opened->warnings.size() == 1U);
+    BOOST_TEST(opened->warnings[0].find("is no temporary drop") != std::string::npos);
+  }
   ::unlink(drop_path(drop).c_str());
   std::filesystem::create_hard_link(drop.spool_path(), drop_path(drop));
   refused(base::ErrorKind::unsafe, "2 links");

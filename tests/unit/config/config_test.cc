@@ -165,6 +165,8 @@ BOOST_AUTO_TEST_CASE(flags_with_a_sense_of_their_own) {
   // Two forgotten flags, and five obsolete ones.
   BOOST_TEST(line.problems.size() == 7U);
   BOOST_TEST(read_command_line({"-t", "/x"}).settings.boolean(Opt::debug));
+  BOOST_TEST(read_command_line({"-st/x"}).settings.boolean(Opt::debug));
+  BOOST_TEST(read_command_line({"-st/x"}).settings.text(Opt::tracefile) == "/x");
   BOOST_TEST(!read_command_line({"--tracefile=/x"}).settings.boolean(Opt::debug));
   BOOST_TEST(read_command_line({"--reverse-lookup"}).settings.boolean(Opt::reverse_lookup));
 }
