@@ -258,19 +258,20 @@ int Program::run() {
 
 int Program::check() {
   log::open({ident_, 0, false, true});
-  bool sound = report(line_.problems);
+  const bool sound = report(line_.problems);
   if (line_.action == config::Action::print_config) {
     fmt::print("{}", config::effective_text(line_.settings));
     return sound ? kOk : code_of(line_.problems);
   }
-  if (!sound) return code_of(line_.problems);
+  // All of it at once: what is at fault in a file keeps its default here.
   std::vector<config::Problem> problems;
   const auto environment = monitor::look_up_environment(line_.settings, problems, monitor::Purpose::check);
   monitor::check_environment(line_.settings, environment, problems, monitor::Purpose::check);
   if (!config::has_errors(problems)) check_database(line_.settings, environment, problems);
-  sound = report(problems);
-  if (sound) fmt::print("configuration is sound\n");
-  return sound ? kOk : kEnvironment;
+  const bool fits = report(problems);
+  if (!sound) return code_of(line_.problems);
+  if (fits) fmt::print("configuration is sound\n");
+  return fits ? kOk : kEnvironment;
 }
 
 int Program::recover() {

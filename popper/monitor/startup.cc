@@ -48,7 +48,13 @@ void check_spool_dir(const Settings& settings, std::vector<Problem>& problems) {
   } else if (!S_ISDIR(status.st_mode)) {
     fault = "not a folder";
   }
-  if (fault != nullptr) problems.push_back({fmt::format("{}: {}: {}", named(settings, Opt::spool_dir), path, fault)});
+  if (fault != nullptr) {
+    problems.push_back({fmt::format("{}: {}: {}", named(settings, Opt::spool_dir), path, fault)});
+  } else if ((status.st_mode & 01002U) == 0002U) {
+    problems.push_back({fmt::format("{}: {}: mode {:04o}: everybody can remove everybody's mail; chmod 1777, or 2775 with group mail",
+                                    named(settings, Opt::spool_dir), path, status.st_mode & 07777U),
+                        true});
+  }
 }
 
 /// Writes one block, so that a full disk or a read-only file system is told at start and not at the first update.

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "common/config/placement.h"
+#include "popper/monitor/access.h"
 #include "popper/monitor/login_line.h"
 #include "popper/monitor/startup.h"
 
@@ -40,7 +41,17 @@ void check_bulletins(const Settings& settings, std::vector<Problem>& problems) {
   const auto fault = [&](const std::string& text, bool warning) { problems.push_back({fmt::format("{}: {}: {}", named(settings, Opt::bulldir), path, text), warning}); };
   if (::stat(path.c_str(), &status) != 0) return fault(std::strerror(errno), true);
   if (!S_ISDIR(status.st_mode)) return fault("not a folder", false);
-  if ((status.st_mode & 002U) != 0) return fault(fmt::format("mode {:04o}: everybody could send mail to all users", status.st_mode & 07777U), false);
+  if ((status.st_mode & 002U) != 0) return fault(fmt::format("mode {:04o}: everybody could send mail to all users", status.st_mode & 07777U), true);
+}
+
+/// A file of names that cannot be read keeps everybody out.
+void check_name_file(const Settings& settings, Opt id, std::vector<Problem>& problems) {
+  const auto& path = settings.text(id);
+  if (path.empty() || !path.starts_with('/')) return;
+  NameFile file;
+  if (auto found = file.contains(path, ""); !found) {
+    problems.push_back({fmt::format("{}: {}; nobody can log in", named(settings, id), found.error().message()), true});
+  }
 }
 
 void check_names(const Settings& settings, const Environment& environment, std::vector<Problem>& problems) {
@@ -78,6 +89,8 @@ base::Result<base::UniqueFd> open_trace(const std::string& path, bool make) {
 void check_values(const Settings& settings, const Environment& environment, std::vector<Problem>& problems) {
   check_names(settings, environment, problems);
   check_bulletins(settings, problems);
+  check_name_file(settings, Opt::auth_file, problems);
+  check_name_file(settings, Opt::nonauth_file, problems);
   check_program(settings, Opt::mail_command, problems);
   check_program(settings, Opt::login_command, problems);
   // A warning: whoever can put a file there must not be able to stop the server.
