@@ -19,6 +19,7 @@ RULES = {
     "common/pop3": {"common/base"},
     "common/sasl": {"common/base", "common/digest"},
     "common/mbox": {"common/base", "common/digest", "common/listing"},
+    "common/check": {"common/base", "common/digest", "common/listing", "common/mbox"},
     "common/files": {"common/base", "common/listing"},
     "common/spool": {"common/base", "common/log", "common/digest", "common/listing", "common/mbox", "common/files"},
     "common/db": {"common/base", "common/log"},
@@ -33,7 +34,9 @@ RULES = {
                              "common/digest"},
     "popper/checker": {"common/base", "common/log", "common/ipc", "common/priv"},
     "popper/maildrop": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/mbox", "common/spool",
-                        "common/listing", "common/files", "common/digest"},
+                        "common/listing", "common/files", "common/digest", "common/check"},
+    "popcheck": {"common/base", "common/log", "common/config", "common/priv", "common/mbox", "common/spool", "common/listing", "common/files",
+                 "common/digest", "common/check"},
     "popauth": {"common/base", "common/log", "common/config", "common/priv", "common/authdb", "common/digest", "common/db"},
     "popcert": {"common/base", "common/config", "common/digest", "common/tls"},
     "scripts": {"common/config"},
@@ -72,7 +75,7 @@ def main():
             other = os.path.dirname(included)
             if other != folder and other not in RULES[folder]:
                 faults.append(f"{name}: may not include {included}")
-    code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "popcert/", "common/")) and n.endswith(".cc") and not n.startswith("common/config"))
+    code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "popcheck/", "popcert/", "common/")) and n.endswith(".cc") and not n.startswith("common/config"))
     table = read("common/config/options.h")
     rows = re.findall(r"Option\{Opt::(\w+), \"([^\"]+)\"", table)
     for identifier, option in rows:
