@@ -21,7 +21,7 @@
 #include "common/spool/spool_file.h"
 #include "popcheck/ask.h"
 #include "popcheck/ledger.h"
-#include "popcheck/spool_bytes.h"
+#include "common/spool/spool_bytes.h"
 #include "popcheck/surroundings.h"
 #include "popcheck/work.h"
 
@@ -116,7 +116,7 @@ base::Status ask_first(Place& place, check::PlanOptions& options, Answers& answe
   if (!fd) return fd.error();
   auto size = spool::size_of(place.fs, fd->get());
   if (!size) return size.error();
-  SpoolBytes bytes{place.fs, fd->get(), *size};
+  spool::SpoolBytes bytes{place.fs, fd->get(), *size};
   options.decide = [&](const check::Finding& finding, const check::Edit& edit, check::Bytes& now) { return answers.ask(place.target.label, finding, edit, now); };
   auto plan = check::plan_repair(bytes, options);
   if (!plan) return plan.error();
@@ -129,7 +129,7 @@ Outcome dry_run(Place& place, check::PlanOptions options, Answers& answers) {
   if (!fd) return failed(fd.error().at("open", place.target.label));
   auto size = spool::size_of(place.fs, fd->get());
   if (!size) return failed(size.error());
-  SpoolBytes bytes{place.fs, fd->get(), *size};
+  spool::SpoolBytes bytes{place.fs, fd->get(), *size};
   if (place.command.ask) {
     if (auto asked = ask_first(place, options, answers); !asked) return failed(asked.error());
   }
@@ -160,7 +160,7 @@ Outcome repair_spool(Place& place) {
   Outcome outcome;
   auto locked = lock_all(place, outcome);
   if (!locked) return failed(locked.error());
-  SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
+  spool::SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
   auto plan = check::plan_repair(bytes, options);
   if (!plan) return failed(plan.error().at("plan the repair", place.target.label));
   outcome.report = plan->before;
@@ -202,7 +202,7 @@ Outcome undo_repair(Place& place, const std::string& name) {
   if (stem.empty()) return failed(Error{ErrorKind::not_found, fmt::format("no repair of it is known in {}", place.target.state)}.at("undo", place.target.label));
   auto ledger = read_ledger(place.fs, place.state.get(), stem + std::string{kLedgerEnding});
   if (!ledger) return failed(ledger.error());
-  SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
+  spool::SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
   auto before = hash_of(bytes, ledger->before_size);
   auto after = hash_of(bytes, ledger->after_size);
   if (!before || !after) return failed(before ? after.error() : before.error());

@@ -11,7 +11,7 @@
 #include "common/check/reading.h"
 #include "common/spool/maildrop.h"
 #include "common/spool/spool_file.h"
-#include "popcheck/spool_bytes.h"
+#include "common/spool/spool_bytes.h"
 #include "popcheck/surroundings.h"
 
 namespace qpop::popcheck {
@@ -65,7 +65,7 @@ Outcome check_spool(Place& place) {
     if (!fd) return failed(fd.error());
     auto opened = place.fs.status(fd->get());
     if (!opened) return failed(opened.error());
-    SpoolBytes bytes{place.fs, fd->get(), opened->identity.size};
+    spool::SpoolBytes bytes{place.fs, fd->get(), opened->identity.size};
     auto report = check::read_spool(bytes, {.now_s = place.now_s(), .list_units = false, .cells = place.command.report.empty() ? 0 : kCells});
     if (!report) return failed(report.error().at("check", place.target.label));
     outcome.report = std::move(*report);
@@ -93,7 +93,7 @@ Outcome check_stdin(const Command& command) {
     if (auto put = files::write_all(fs, memory->get(), {buffer.data(), static_cast<std::size_t>(got)}, size); !put) return failed(put.error());
     size += static_cast<std::uint64_t>(got);
   }
-  SpoolBytes bytes{fs, memory->get(), size};
+  spool::SpoolBytes bytes{fs, memory->get(), size};
   auto report = check::read_spool(bytes, {.now_s = clock.realtime_ns() / 1'000'000'000, .list_units = false, .cells = command.report.empty() ? 0 : kCells});
   if (!report) return failed(report.error());
   Outcome outcome;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/mbox/from_line.h"
 #include "common/spool/spool_file.h"
 
 namespace qpop::spool {
@@ -267,10 +268,26 @@ Result<bool> DataJournal::must_grow(const Context& context, MailLock& lock) {
   if (!is_longer()) return false;
   auto size = size_of(context.fs, lock.fd());
   if (!size) return size.error();
-  if (*size < header_.new_size) return true;
+  auto grown = has_grown(context, lock, *size);
+  if (!grown) return grown.error();
+  return !*grown;
+}
+
+/// Short octets may be the same in both: a separator of MMDF, for one. Then it counts where the mail behind them begins.
+Result<bool> DataJournal::has_grown(const Context& context, MailLock& lock, std::uint64_t size) const {
+  if (size < header_.new_size) return false;
   auto grown = compare_grown(context, lock);
   if (!grown) return grown.error();
-  return !grown->all_old_or_new;
+  if (!grown->all_old_or_new) return false;
+  if (size == header_.new_size) return true;
+  // What stands before new_size may not be written yet, so only the line itself is looked at.
+  std::string line(std::min<std::uint64_t>(size - header_.new_size, mbox::kMaxPostmark + 2), '\0');
+  if (auto read = read_exactly(context.fs, lock.fd(), line, header_.new_size); !read) return read.error();
+  const bool mmdf = header_.format == listing::SpoolFormat::mmdf;
+  if (mmdf ? line.starts_with("\x01\x01\x01\x01") : mbox::is_from_line(std::string_view{line}.substr(0, line.find('\n')))) return true;
+  auto appended = boundary_at(context.fs, lock.fd(), header_.old_size, header_.format);
+  if (!appended) return appended.error();
+  return !*appended;
 }
 
 Result<DataJournal::Sectors> DataJournal::compare_grown(const Context& context, MailLock& lock) const {
@@ -301,10 +318,12 @@ Result<SpoolState> DataJournal::compare_longer(const Context& context, MailLock&
   auto sectors = compare_sectors(context, lock);
   if (!sectors) return sectors.error();
   if (!sectors->all_old_or_new) return SpoolState::foreign;
-  if (size >= header_.new_size) {
+  auto longer = has_grown(context, lock, size);
+  if (!longer) return longer.error();
+  if (*longer) {
     auto grown = compare_grown(context, lock);
     if (!grown) return grown.error();
-    if (grown->all_old_or_new) return sectors->all_new && grown->all_new ? SpoolState::complete : SpoolState::uncut;
+    return sectors->all_new && grown->all_new ? SpoolState::complete : SpoolState::uncut;
   }
   auto ends = could_end_at(context, lock, header_, size, header_.old_size);
   if (!ends) return ends.error();

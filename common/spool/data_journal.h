@@ -55,6 +55,8 @@ class DataJournal final : public Journal {
   [[nodiscard]] base::Result<Sectors> compare_sectors(const Context& context, MailLock& lock) const;
   /// Is [old_size, new_size) there, each sector new or never written?
   [[nodiscard]] base::Result<Sectors> compare_grown(const Context& context, MailLock& lock) const;
+  /// With all of it there: was the spool made longer, or does mail behind old_size only look like that?
+  [[nodiscard]] base::Result<bool> has_grown(const Context& context, MailLock& lock, std::uint64_t size) const;
   [[nodiscard]] base::Result<SpoolState> compare_longer(const Context& context, MailLock& lock, std::uint64_t size);
   [[nodiscard]] base::Status grow(const Context& context, MailLock& lock);
   [[nodiscard]] bool is_longer() const { return header_.new_size > header_.old_size; }

@@ -21,7 +21,7 @@ RULES = {
     "common/mbox": {"common/base", "common/digest", "common/listing"},
     "common/check": {"common/base", "common/digest", "common/listing", "common/mbox"},
     "common/files": {"common/base", "common/listing"},
-    "common/spool": {"common/base", "common/log", "common/digest", "common/listing", "common/mbox", "common/files"},
+    "common/spool": {"common/base", "common/log", "common/digest", "common/listing", "common/mbox", "common/files", "common/check"},
     "common/db": {"common/base", "common/log"},
     "common/authdb": {"common/base", "common/log", "common/db", "common/digest"},
     "common/ipc": {"common/base", "common/log"},

@@ -5,7 +5,7 @@
 #include "common/check/bytes.h"
 #include "common/files/io.h"
 
-namespace qpop::popcheck {
+namespace qpop::spool {
 
 /// Not owning. The size is that of the beginning: mail that comes meanwhile is not looked at.
 class SpoolBytes final : public check::Bytes {
@@ -23,4 +23,4 @@ class SpoolBytes final : public check::Bytes {
   std::uint64_t size_;
 };
 
-}  // namespace qpop::popcheck
+}  // namespace qpop::spool
