@@ -39,7 +39,7 @@ std::string_view name_of(Kind kind) { return kind == Kind::dotlock ? "lock file"
 /// 0: taken, 1: held by somebody, 2: cannot be taken here.
 int take(Place& place, Kind kind, base::UniqueFd& fd) {
   if (kind == Kind::dotlock) {
-    auto locked = place.dotlock->try_lock(false);
+    auto locked = place.other_dotlock->try_lock(false);
     return locked ? (*locked ? 0 : 1) : 2;
   }
   fd.reset(::openat(place.folder.get(), place.target.name.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
@@ -66,7 +66,7 @@ class Other {
       char end = 0;
       // Until the other end is closed.
       if (::write(told[1], &got, 1) == 1 && ::read(hold[0], &end, 1) > 0) ::_exit(1);
-      if (kind == Kind::dotlock && got == 0) static_cast<void>(place.dotlock->unlock());
+      if (kind == Kind::dotlock && got == 0) static_cast<void>(place.other_dotlock->unlock());
       ::_exit(0);
     }
     ::close(hold[0]);

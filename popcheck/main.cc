@@ -77,7 +77,7 @@ Outcome undo_of_ledger(const Command& command, const config::Settings& settings,
   target.name = book->spool.substr(slash + 1);
   target.label = book->spool;
   target.state = ledger.folder;
-  Place place{command, settings, target, open_folder(target.folder), std::move(folder), nullptr, {}, {}};
+  Place place{command, settings, target, open_folder(target.folder), std::move(folder), nullptr, nullptr, {}, {}};
   if (!place.folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
   place.dotlock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target.name);
   return undo_repair(place, ledger.name);
@@ -108,13 +108,17 @@ Outcome work_on(Place& place) {
 Outcome run_child(const Command& command, const config::Settings& settings, const Target& target) {
   const bool root = ::geteuid() == 0;
   std::unique_ptr<files::Dotlock> dotlock;
+  std::unique_ptr<files::Dotlock> other;
   base::UniqueFd folder = open_folder(target.folder);
   if (!folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
   if (root && changes(command.verb) && !is_ledger(target)) {
     if (target.make_state && command.verb == Verb::repair) make_popper_folder(target);
-    auto helper = start_dotlock_helper(folder.get(), target.name, target.uid);
-    if (!helper) return failed(helper.error());
-    dotlock = std::make_unique<HelperDotlock>(std::move(*helper));
+    for (auto* lock : {&dotlock, &other}) {
+      auto helper = start_dotlock_helper(folder.get(), target.name, target.uid);
+      if (!helper) return failed(helper.error());
+      *lock = std::make_unique<HelperDotlock>(std::move(*helper));
+      if (command.verb != Verb::locks) break;
+    }
   }
   if (auto dropped = priv::drop_to(target.uid, target.gid); !dropped) return failed(dropped.error());
   if (root) {
@@ -127,8 +131,10 @@ Outcome run_child(const Command& command, const config::Settings& settings, cons
   if (command.verb == Verb::verify) return failed(base::Error{base::ErrorKind::malformed, "not a ledger: its name ends in .ledger"});
   if (!root && target.make_state && command.verb == Verb::repair) make_popper_folder(target);
   if (!target.state.empty() && !target.state_of_popper && command.verb == Verb::repair) make_own_folder(target);
-  Place place{command, settings, target, std::move(folder), target.state.empty() ? base::UniqueFd{} : open_state(target), std::move(dotlock), {}, {}};
-  if (place.dotlock == nullptr) place.dotlock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target.name);
+  Place place{command, settings, target, std::move(folder), target.state.empty() ? base::UniqueFd{} : open_state(target), std::move(dotlock), std::move(other), {}, {}};
+  for (auto* lock : {&place.dotlock, &place.other_dotlock}) {
+    if (*lock == nullptr) *lock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target.name);
+  }
   return work_on(place);
 }
 

@@ -89,6 +89,8 @@ class Finder {
       if (!command_.home_file.empty()) return add_file({account->home, command_.home_file}, name);
       return add_file({spool_dir_, name}, name);
     }
+    // An account of the database alone has a spool and no system user.
+    if (::lstat((spool_dir_ + "/" + name).c_str(), &status) == 0) return add_file({spool_dir_, name}, name);
     if (::lstat(name.c_str(), &status) == 0) return add_file(split(name));
     Target target;
     target.label = base::escape_untrusted(name, 80);
@@ -127,17 +129,24 @@ class Finder {
       if (auto owner = priv::find_account(status.st_uid)) target.gid = owner->gid;
     }
     if (root_ && target.uid == 0) target.fault = "belongs to root; mail is not read with the rights of root";
-    if (!root_ && there && status.st_uid == ::geteuid()) target.uid = ::geteuid();
-    if (!root_) target.gid = ::getegid();
+    // Whoever is not root looks with his own rights; that a spool is another's is a finding.
+    if (!root_) {
+      target.uid = ::geteuid();
+      target.gid = ::getegid();
+    }
   }
 
   void set_state(Target& target, bool shared) {
     const auto& state = settings_.text(Opt::state_dir);
     if (shared) {
-      const bool is_virtual = !settings_.text(Opt::mail_user).empty();
-      std::string folder = is_virtual ? fmt::format("{}/v/{}", state, target.name) : fmt::format("{}/u/{}.{}", state, target.uid, target.name);
       struct stat status {};
-      const bool there = ::stat(folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == target.uid;
+      const auto exists = [&](const std::string& path) { return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == target.uid; };
+      const auto of_database = fmt::format("{}/v/{}", state, target.name);
+      const auto of_system = fmt::format("{}/u/{}.{}", state, target.uid, target.name);
+      // A server that is not started by root has no system users.
+      const bool is_virtual = !settings_.text(Opt::mail_user).empty() || exists(of_database) || (!root_ && !exists(of_system));
+      std::string folder = is_virtual ? of_database : of_system;
+      const bool there = exists(folder);
       struct stat above {};
       // Root makes what popper would make; a server that is the caller's own has its folders already, or we make them too.
       const bool can_make = !there && ::stat(state.c_str(), &above) == 0 && above.st_uid == ::geteuid();

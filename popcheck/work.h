@@ -19,6 +19,7 @@ struct Place {
   base::UniqueFd folder;
   base::UniqueFd state;  ///< invalid: there is none
   std::unique_ptr<files::Dotlock> dotlock;
+  std::unique_ptr<files::Dotlock> other_dotlock;  ///< of the agent that --locks plays
   files::SystemFileSystem fs;
   base::SystemClock clock;
 
