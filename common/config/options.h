@@ -39,8 +39,14 @@ enum class Opt : std::uint8_t {
   check_password_expired,
   downcase_user,
   trim_domain,
+  tls_support,
   tls_server_cert_file,
   tls_private_key_file,
+  tls_more_cert_files,
+  tls_client_ca_file,
+  tls_version,
+  tls_cipher_list,
+  tls_user,
   session_user,
   auth_user,
   server_name,
@@ -58,6 +64,9 @@ enum class Opt : std::uint8_t {
   cache_dir,
   cache_name,
   mail_lock_check,
+  tls_options,
+  tls_workarounds,
+  chunky_writes,
   count_
 };
 
@@ -84,8 +93,9 @@ struct Option {
 inline constexpr std::array kOptions{
     Option{Opt::listen, "listen", 0, Type::list, Scope::I, "", 0, 0, "", "address and port to serve, repeatable",
            "Value [address][:port], for example 110, 192.0.2.1:110 or [::1]:110. Each line adds one. Addresses may also be "
-           "given as arguments. Without an address all IPv4 and IPv6 addresses are served. Not used when the server is started "
-           "from inetd or with sockets from systemd.",
+           "given as arguments. Without an address all IPv4 and IPv6 addresses are served. With tls: in front, as in tls:995 or "
+           "tls:192.0.2.1:995, clients begin with TLS (port 995 when none is given). Not used when the server is started "
+           "from inetd or with sockets from systemd; of the latter, those that systemd names tls or pop3s (FileDescriptorName) begin with TLS.",
            false},
     Option{Opt::timeout, "timeout", 'T', Type::seconds, Scope::N, "600", 30, 86400, "", "idle time after which a session is ended",
            "The autologout inactivity timer of RFC 1939. Nothing is deleted when it runs out. RFC 1939 asks for at least ten "
@@ -164,7 +174,7 @@ inline constexpr std::array kOptions{
            "default never always local tls", "when USER and PASS, AUTH PLAIN and LOGIN are allowed",
            "default: inside TLS, or from loopback. never: not at all. always: everywhere, which gives passwords to anybody on the "
            "way. local: from loopback only, and not for a user who has an APOP secret, who must use it, as in Qpopper; inside TLS he need "
-           "not. tls or ssl: inside TLS only, also for a user with an APOP secret (Qpopper refused him). This server has no TLS yet. "
+           "not. tls or ssl: inside TLS only, also for a user with an APOP secret (Qpopper refused him). "
            "A user who must use APOP is answered as for a wrong password, after it was sent: asked at USER, as Qpopper did, it would tell "
            "anybody who has an account.",
            false},
@@ -181,14 +191,45 @@ inline constexpr std::array kOptions{
            "A to Z in the user name become a to z before anything else is done with it.", false},
     Option{Opt::trim_domain, "trim-domain", 'C', Type::boolean, Scope::U, "false", 0, 0, "", "cut user names at the first @",
            "ada@example.org logs in as ada.", false},
+    Option{Opt::tls_support, "tls-support", 'l', Type::mnemonic, Scope::I, "default", 0, 0, "none stls alternate-port default",
+           "TLS: none, by STLS, or from the first octet",
+           "stls: clients may ask for TLS with STLS; listen values that begin with tls: serve others from the first octet. "
+           "alternate-port: all clients begin with TLS; for a server of its own on port 995, from inetd for example. In both cases a certificate "
+           "that cannot be used keeps the server from starting. none: no TLS. default: as stls when the file of tls-server-cert-file exists or a "
+           "listen value begins with tls:, else as none (Qpopper: none). A handshake that fails ends the connection; nothing said before it counts.",
+           false},
     Option{Opt::tls_server_cert_file, "tls-server-cert-file", 0, Type::text, Scope::I, "/etc/mail/certs/cert.pem", 0, 0, "",
            "certificate chain of the server, in PEM",
            "The server's own certificate first, then its issuers, without the root; with the private key, unless "
-           "tls-private-key-file names a file for that. popcert init makes one, popcert check says what is wrong with it. Read by "
-           "popcert; this server has no TLS yet.",
+           "tls-private-key-file names a file for that. popcert init makes one, popcert check says what is wrong with it. The file is watched: "
+           "a new certificate is used for the next handshake, without a restart; one that cannot be used (expired, of another key, not in order) is "
+           "refused with a log line, and the old one stays in use.",
            false},
     Option{Opt::tls_private_key_file, "tls-private-key-file", 0, Type::text, Scope::I, "", 0, 0, "",
-           "private key of the server, in PEM", "Default: in the file of tls-server-cert-file. Not encrypted, mode 0600. Read by popcert; this server has no TLS yet.", false},
+           "private key of the server, in PEM",
+           "Default: in the file of tls-server-cert-file. Not encrypted, mode 0600 or 0640, owned by root. Read by a process of its own (tls-user); those that "
+           "talk to clients never hold it.",
+           false},
+    Option{Opt::tls_more_cert_files, "tls-more-cert-files", 0, Type::list, Scope::I, "", 0, 0, "", "further certificates, repeatable",
+           "One file with private key and chain in each line. A client that asks for a host name (SNI) gets the certificates for it, any other the "
+           "first of each kind of key, beginning with tls-server-cert-file; so an RSA certificate can stand beside an ECDSA one.",
+           false},
+    Option{Opt::tls_client_ca_file, "tls-client-ca-file", 0, Type::text, Scope::I, "", 0, 0, "", "authorities of client certificates, in PEM",
+           "When set, clients are asked for a certificate. Who has one of these authorities, and an account in the database of that name, may log in with AUTH "
+           "EXTERNAL as the common name of it, with TLS 1.3. popcert's own authorities are for servers alone and cannot stand here. "
+           "Who has none, or another one, logs in as without.",
+           false},
+    Option{Opt::tls_version, "tls-version", 0, Type::mnemonic, Scope::I, "default", 0, 0, "default all sslv23 tlsv1 tlsv1.1 tlsv1.2 tlsv1.3 sslv2 sslv3",
+           "versions of TLS",
+           "default, all, sslv23: 1.2 and 1.3. tlsv1.2 or tlsv1.3: that one only. tlsv1 and tlsv1.1 count as default, with a warning: RFC 8996 forbids "
+           "those versions. sslv2 and sslv3 are refused.",
+           false},
+    Option{Opt::tls_cipher_list, "tls-cipher-list", 0, Type::text, Scope::I, "", 0, 0, "", "ciphers of TLS 1.2, as in openssl-ciphers(1)",
+           "Default: ECDHE with AES-GCM or ChaCha20. Key exchange by RSA is never possible, because no process could decrypt with the key. TLS 1.3 has no "
+           "weak ciphers to choose from.",
+           false},
+    Option{Opt::tls_user, "tls-user", 0, Type::text, Scope::I, "popkey", 0, 0, "", "user of the process that holds the private keys",
+           "Must own no file. Used when the server is started by root and offers TLS.", false},
     Option{Opt::session_user, "session-user", 0, Type::text, Scope::I, "popnet", 0, 0, "", "user of the processes that talk to clients",
            "Must own no file. Used when the server is started by root.", false},
     Option{Opt::auth_user, "auth-user", 0, Type::text, Scope::I, "pop", 0, 0, "", "user that owns the database of accounts",
@@ -224,6 +265,12 @@ inline constexpr std::array kOptions{
            "The index lies in state-dir.", true},
     Option{Opt::mail_lock_check, "mail-lock-check", 'L', Type::integer, Scope::I, "5000", 0, 1000000, "", "obsolete: no need",
            "Locks are refreshed by time, whatever the number of messages.", true},
+    Option{Opt::tls_options, "tls-options", 0, Type::integer, Scope::U, "0", 0, 4294967295, "", "obsolete: see tls-version",
+           "The numbers meant options of the OpenSSL of their time and mean others today. What is safe is always set; see tls-version and tls-cipher-list.", true},
+    Option{Opt::tls_workarounds, "tls-workarounds", 0, Type::boolean, Scope::U, "false", 0, 0, "", "obsolete: no need",
+           "The clients that needed them do not speak TLS 1.2.", true},
+    Option{Opt::chunky_writes, "chunky-writes", 0, Type::mnemonic, Scope::N, "default", 0, 0, "default always tls ssl never", "obsolete: always so",
+           "Answers are always sent through one buffer, in full TLS records.", true},
 };
 
 [[nodiscard]] constexpr const Option& option(Opt id) { return kOptions.at(static_cast<std::size_t>(id)); }

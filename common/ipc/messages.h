@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 // All messages between the roles: who sends which to whom, and when it is allowed.
 //
-//   monitor -> session        StartSession (client socket, authenticator channel), MaildropChannel, UpdateChannel, LoginRefused,
-//                             EndSession
-//   session -> monitor        LogLine, RequestUpdate, SessionReport
+//   monitor -> session        StartSession (client socket, authenticator channel; with TLS also profile, signer channel), MaildropChannel,
+//                             UpdateChannel, LoginRefused, EndSession
+//   session -> monitor        LogLine, TlsStarted, RequestUpdate, SessionReport
+//   monitor -> signer         PairFile (certificate file, key file), AttachToSigner (channel), EndSession
+//   signer -> monitor         LogLine, ProfileReady (profile)
+//   session -> signer         SignDigest, StoreTlsSession, FindTlsSession
+//   signer -> session         DigestSigned, TlsSessionFound
 //   monitor -> authenticator  AttachSession (channel), LoginDecision, CheckerChannel (channel), EndSession
 //   authenticator -> monitor  LogLine, LoginAccepted, LoginFailed, RequestChecker
 //   authenticator -> session  SessionGreeting, VerifyResult, CramChallenge, ScramChallenge, ScramSignature
-//   session -> authenticator  VerifyPassword, VerifyApop, CramBegin, VerifyCram, ScramBegin, ScramFinish, SaslDone, SaslCancel
-//   authenticator -> checker  CheckSystemPassword
-//   checker -> authenticator  SystemVerdict
+//   session -> authenticator  InsideTls, VerifyExternal, ProofPart, VerifyPassword, VerifyApop, CramBegin, VerifyCram, ScramBegin, ScramFinish, SaslDone, SaslCancel
+//   authenticator -> checker  CheckSystemPassword, or VerifyExternal and ProofPart
+//   checker -> authenticator  SystemVerdict, or CertificateVerdict
 //   maildrop -> monitor       LogLine, DotlockRequest, MaildropRecovered
 //   monitor -> maildrop       DotlockReply
 //   maildrop -> session       MaildropOpened (session lock, listing, spool), MaildropFailed, UpdateDone
@@ -65,6 +69,19 @@ enum class MessageType : std::uint16_t {
   sasl_cancel,
   check_system_password,
   system_verdict,
+  pair_file,
+  profile_ready,
+  attach_to_signer,
+  sign_digest,
+  digest_signed,
+  store_tls_session,
+  find_tls_session,
+  tls_session_found,
+  tls_started,
+  inside_tls,
+  verify_external,
+  proof_part,
+  certificate_verdict,
 };
 
 /// 128 random bits made by the monitor: a session proves who it is by holding the channel, never by this number.
@@ -72,6 +89,10 @@ using SessionId = std::array<std::byte, 16>;
 
 /// As user names are on the wire: at most what fits a command line of 255 octets.
 using UserName = FixedText<255>;
+
+/// none: there is no TLS here. stls: when the client asks for it. at_once: before the greeting. not_now: when the client asks it is told to try
+/// later, because no certificate can be used.
+enum class TlsUse : std::uint8_t { none, stls, at_once, not_now };
 
 struct StartSession {
   static constexpr auto kType = MessageType::start_session;
@@ -85,7 +106,8 @@ struct StartSession {
   std::uint8_t shy = 0;
   std::uint8_t downcase_user = 0;
   std::uint8_t trim_domain = 0;
-  std::array<std::uint8_t, 3> reserved{};
+  TlsUse tls = TlsUse::none;
+  std::array<std::uint8_t, 2> reserved{};
 };
 
 struct MaildropChannel {
@@ -135,7 +157,7 @@ struct AttachSession {
   FixedText<64> block;  ///< address block of the client; what penalties are counted by
   std::uint8_t clear_text_allowed = 0;
   std::uint8_t clear_text_not_with_apop = 0;  ///< clear-text-password = local: who has an APOP secret must use it
-  std::uint8_t inside_tls = 0;
+  std::uint8_t clear_text_inside_tls = 0;     ///< allowed once the session says InsideTls
   std::array<std::uint8_t, 3> reserved{};
 };
 
@@ -160,10 +182,11 @@ struct LoginDecision {
   std::uint32_t refused = 0;
 };
 
-/// A process that may ask the system about one password is wanted for this session.
+/// A process that may ask the system about one password, or judge one certificate, is wanted for this session.
 struct RequestChecker {
   static constexpr auto kType = MessageType::request_checker;
   SessionId session{};
+  std::uint32_t certificate = 0;
 };
 
 /// With one end of a pair that leads to that process; without it when none could be started.
@@ -275,6 +298,116 @@ struct SystemVerdict {
 };
 
 enum class DotlockOp : std::uint32_t { lock, touch, unlock };
+
+/// One certificate file of `count`, and its key file when that is another; without descriptors when it cannot be opened: then what was read
+/// before stays. The last one of a set is the sign to make a new profile of all.
+struct PairFile {
+  static constexpr auto kType = MessageType::pair_file;
+  std::uint32_t number = 0;
+  std::uint32_t count = 0;
+  std::uint8_t client_authorities = 0;  ///< no pair, but authorities of clients
+  std::array<std::uint8_t, 3> reserved{};
+  FixedText<400> name;  ///< for the log
+};
+
+/// With the profile when at least one pair can be used; `refused`: that cannot.
+struct ProfileReady {
+  static constexpr auto kType = MessageType::profile_ready;
+  std::uint32_t generation = 0;
+  std::uint32_t usable = 0;
+  std::uint32_t refused = 0;
+  std::int32_t days_left = 0;  ///< of the first to end
+};
+
+/// A session that was given the profile of this generation.
+struct AttachToSigner {
+  static constexpr auto kType = MessageType::attach_to_signer;
+  std::uint32_t generation = 0;
+};
+
+/// In the terms of common/tls/remote_key.h.
+struct SignDigest {
+  static constexpr auto kType = MessageType::sign_digest;
+  std::uint32_t key = 0;
+  std::uint32_t scheme = 0;
+  std::uint32_t digest = 0;
+  FixedText<64> octets;
+};
+
+struct DigestSigned {
+  static constexpr auto kType = MessageType::digest_signed;
+  FixedText<600> signature;  ///< empty: refused. RSA 4096 has 512 octets
+};
+
+using TlsSessionId = FixedText<32>;
+
+struct StoreTlsSession {
+  static constexpr auto kType = MessageType::store_tls_session;
+  TlsSessionId id;
+  FixedText<900> session;
+};
+
+struct FindTlsSession {
+  static constexpr auto kType = MessageType::find_tls_session;
+  TlsSessionId id;
+  std::uint32_t once = 0;
+};
+
+struct TlsSessionFound {
+  static constexpr auto kType = MessageType::tls_session_found;
+  FixedText<900> session;  ///< empty: there is none
+};
+
+/// For the log.
+struct TlsStarted {
+  static constexpr auto kType = MessageType::tls_started;
+  FixedText<16> version;
+  FixedText<48> cipher;
+  std::uint32_t bits = 0;
+  std::uint32_t resumed = 0;
+};
+
+/// Said at most once, before any login. What the session claims here gives it nothing: it holds whatever its client sends. The answer is
+/// another SessionGreeting.
+struct InsideTls {
+  static constexpr auto kType = MessageType::inside_tls;
+  std::uint16_t can_bind = 0;         ///< channel binding: SCRAM-SHA-256-PLUS can be used
+  std::uint16_t has_certificate = 0;  ///< the client proved that it holds the key of a certificate: EXTERNAL can be used
+};
+
+/// AUTH EXTERNAL: the handshake follows in parts (common/tls/client_proof.h). Names are the client's claim.
+struct VerifyExternal {
+  static constexpr auto kType = MessageType::verify_external;
+  static constexpr std::uint32_t kMostOctets = 32768;  // fits the buffer of a channel
+  UserName user;           ///< for the log, and whom the attempt is counted against
+  UserName authorization;  ///< whom the client wants to act as; empty: as its certificate says
+  std::uint32_t octets = 0;
+};
+
+struct ProofPart {
+  static constexpr auto kType = MessageType::proof_part;
+  FixedText<1024> octets;
+};
+
+/// Whose certificate it is, when `outcome` is accepted.
+struct CertificateVerdict {
+  static constexpr auto kType = MessageType::certificate_verdict;
+  std::uint32_t accepted = 0;
+  UserName name;
+  FixedText<120> reason;  ///< for the log
+};
+
+/// The parts of a proof, in order. Errors  those of the channel.
+template <class Channel>
+[[nodiscard]] base::Status send_proof(const Channel& channel, std::string_view proof, bool wait) {
+  while (!proof.empty()) {
+    ProofPart part;
+    part.octets.set(proof.substr(0, decltype(part.octets)::kMost));
+    if (auto sent = channel.send(part, {}, wait); !sent) return sent;
+    proof.remove_prefix(part.octets.view().size());
+  }
+  return {};
+}
 
 struct DotlockRequest {
   static constexpr auto kType = MessageType::dotlock_request;

@@ -36,6 +36,7 @@ struct LiveSession {
   std::int64_t started_ms = 0;
   MailOwner owner;
   std::array<unsigned, kRequestTypes> requests{};  ///< how often each type was asked
+  bool can_tls = false;  ///< the process is prepared for TLS
   bool told_to_end = false;
   bool reaped = false;  ///< its number may belong to another process by now
 };
@@ -58,6 +59,19 @@ struct MaildropJob {
 struct CheckerProcess {
   ipc::SessionId session{};
   std::int64_t deadline_ms = 0;
+};
+
+struct SignerProcess {
+  pid_t pid = -1;
+  ipc::Channel channel;
+  bool retired = false;
+};
+
+/// What new sessions get: certificates, and the process that has the keys to them.
+struct TlsProfile {
+  base::UniqueFd file;  ///< invalid: no TLS
+  pid_t signer = -1;
+  std::uint32_t generation = 0;
 };
 
 struct AuthenticatorProcess {

@@ -222,10 +222,14 @@ def producers():
             with open(source, "wb") as file:
                 file.write(mailbox(6))
             site.own(site.home)
-            site.run(["mutt", "-n", "-F", "/dev/null", "-e", "set confirmappend=no save_empty=yes folder=" + site.home, "-f", source, "-e",
-                      f"push '<tag-pattern>~A<enter><tag-prefix><copy-message>{path}<enter><exit>'"], check=False)
-            if os.path.exists(path):
-                check("mutt", path)
+            rc = os.path.join(site.home, "muttrc")
+            with open(rc, "w") as file:
+                file.write("set confirmappend=no confirmcreate=no save_empty=yes quit=yes copy=no\n")
+            site.own(site.home)
+            # It wants a terminal.
+            keys = "push '" + f"<copy-message>{path}<enter><next-entry>" * 5 + "<exit>'"
+            site.run(["env", "TERM=xterm", "script", "-qec", f'mutt -n -F {rc} -f {source} -e "{keys}"', "/dev/null"], check=False, timeout=60)
+            check("mutt", path)
         path = os.path.join(site.home, "nmh")
         if os.path.exists("/usr/bin/mh/packf"):
             folder = os.path.join(site.home, "Mail", "inbox")
