@@ -219,16 +219,17 @@ def producers():
         path = os.path.join(site.home, "mutt")
         if shutil.which("mutt"):
             source = os.path.join(site.home, "source")
-            with open(source, "wb") as file:
-                file.write(mailbox(6))
-            site.own(site.home)
             rc = os.path.join(site.home, "muttrc")
             with open(rc, "w") as file:
                 file.write("set confirmappend=no confirmcreate=no save_empty=yes quit=yes copy=no\n")
+            open(source, "w").close()
             site.own(site.home)
-            # It wants a terminal.
-            keys = "push '" + f"<copy-message>{path}<enter><next-entry>" * 5 + "<exit>'"
-            site.run(["env", "TERM=xterm", "script", "-qec", f'mutt -n -F {rc} -f {source} -e "{keys}"', "/dev/null"], check=False, timeout=60)
+            # It wants a terminal; each run appends one message.
+            keys = f"push '<copy-message>{path}<enter><exit>'"
+            for i in range(4):
+                with open(source, "wb") as file:
+                    file.write(message(i + 1))
+                site.run(["env", "TERM=xterm", "script", "-qec", f'mutt -n -F {rc} -f {source} -e "{keys}"', "/dev/null"], check=False, timeout=60)
             check("mutt", path)
         path = os.path.join(site.home, "nmh")
         if os.path.exists("/usr/bin/mh/packf"):

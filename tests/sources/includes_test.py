@@ -40,7 +40,7 @@ RULES = {
                  "common/digest", "common/check"},
     "popauth": {"common/base", "common/log", "common/config", "common/priv", "common/authdb", "common/digest", "common/db"},
     "popcert": {"common/base", "common/config", "common/digest", "common/tls"},
-    "scripts": {"common/config"},
+    "scripts": {"common/config", "common/check"},
 }
 # Binds the roles to the monitor.
 FREE = {"popper"}
