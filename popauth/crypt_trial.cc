@@ -2,27 +2,22 @@
 // One hash in a child that cannot take long.
 #include "popauth/crypt_trial.h"
 
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <csignal>
-#include <exception>
 
 #include "common/authdb/password.h"
-#include "common/base/unique_fd.h"
+#include "common/base/io.h"
+#include "common/priv/child_call.h"
 
 namespace qpop::popauth {
 
 using base::Error;
 using base::ErrorKind;
 using base::Result;
-using base::UniqueFd;
 
 namespace {
 
@@ -48,18 +43,6 @@ void limit_self() {
   if (::setitimer(ITIMER_PROF, &timer, nullptr) != 0) ::_exit(1);
 }
 
-[[noreturn]] void child(int out, const std::string& crypt) {
-  limit_self();
-  bool sent = false;
-  try {
-    const auto dummy = authdb::make_dummy_crypt(crypt);
-    sent = dummy && ::write(out, dummy->data(), dummy->size()) == static_cast<ssize_t>(dummy->size());
-  } catch (const std::exception&) {
-    sent = false;
-  }
-  ::_exit(sent ? 0 : 1);
-}
-
 }  // namespace
 
 std::string cost_part(std::string_view crypt) {
@@ -78,25 +61,18 @@ std::string cost_part(std::string_view crypt) {
 }
 
 Result<std::string> try_crypt(const std::string& crypt) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return Error::from_errno(errno, "pipe");
-  const UniqueFd in{ends[0]};
-  UniqueFd out{ends[1]};
-  const pid_t pid = ::fork();
-  if (pid < 0) return Error::from_errno(errno, "fork");
-  if (pid == 0) child(out.get(), crypt);
-  out.reset();
-  std::array<char, authdb::kMaxCryptOctets + 1> dummy{};
-  ssize_t got = 0;
-  while ((got = ::read(in.get(), dummy.data(), dummy.size())) < 0 && errno == EINTR) continue;
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  if (WIFSIGNALED(status)) return Error{ErrorKind::limit, "a crypt(3) string that takes too long to check"};
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || got <= 0) {
+  auto answer = priv::ask_child(authdb::kMaxCryptOctets + 1, [&](int out) {
+    limit_self();
+    const auto dummy = authdb::make_dummy_crypt(crypt);
+    return dummy && base::write_whole(out, *dummy) ? 0 : 1;
+  });
+  if (!answer) return answer.error();
+  if (answer->was_killed()) return Error{ErrorKind::limit, "a crypt(3) string that takes too long to check"};
+  if (!answer->ended_with(0) || answer->octets.empty()) {
     return Error{ErrorKind::unsupported,
                  "a crypt(3) scheme that this system does not know, or one that needs too much memory"};
   }
-  return std::string{dummy.data(), static_cast<std::size_t>(got)};
+  return std::move(answer->octets);
 }
 
 }  // namespace qpop::popauth

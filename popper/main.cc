@@ -32,6 +32,8 @@
 #include "popper/program/program.h"
 #include "popper/resolver/resolver.h"
 #include "popper/session/session.h"
+#include "popper/signer/file_check.h"
+#include "popper/signer/signer.h"
 #include "popper/takeover/takeover.h"
 
 namespace {
@@ -50,13 +52,17 @@ static_assert(std::string_view{monitor::kJournalTemporaryName} == spool::kJourna
 
 monitor::Roles bind_roles() {
   monitor::Roles roles;
-  roles.session = [](monitor::SessionTask task) { return session::run_session({task.uid, task.gid, task.empty_root, std::move(task.monitor)}); };
+  roles.session = [](monitor::SessionTask task) { return session::run_session({task.uid, task.gid, task.empty_root, task.tls, std::move(task.monitor)}); };
   roles.authenticator = [](monitor::AuthenticatorTask task) {
     return authenticator::run_authenticator({task.database, std::move(task.key), std::move(task.penalties), task.uid, task.gid,
-                                             task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system,
+                                             task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system, task.take_certificates,
                                              std::move(task.monitor)});
   };
+  roles.signer = [](monitor::SignerTask task) {
+    return signer::run_signer({task.uid, task.gid, task.empty_root, task.ciphers, task.only_1_2, task.only_1_3, std::move(task.monitor)});
+  };
   roles.checker = [](monitor::CheckerTask task) {
+    if (task.profile.valid()) return checker::run_certificate_checker({std::move(task.authenticator), std::move(task.profile), task.uid, task.gid, task.empty_root});
     checker::Start start;
     start.authenticator = std::move(task.authenticator);
     for (const auto& name : task.backends) start.backends.push_back(name == "pam" ? checker::Backend::pam : checker::Backend::shadow);
@@ -104,7 +110,7 @@ bool is_connected_socket(int fd, int* family) {
 struct Start {
   bool one_client = false;
   base::UniqueFd client;
-  std::vector<std::pair<std::string, base::UniqueFd>> passed;
+  std::vector<monitor::OpenListener> passed;
   bool stderr_is_client = false;
 };
 
@@ -117,12 +123,12 @@ bool same_file(int a, int b) {
 Start find_start(const config::CommandLine& line) {
   Start start;
   int family = AF_UNSPEC;
-  for (const int fd : monitor::take_passed_sockets()) {
-    if (is_connected_socket(fd, &family)) {
+  for (const auto& socket : monitor::take_passed_sockets()) {
+    if (is_connected_socket(socket.fd, &family)) {
       start.one_client = true;
-      start.client.reset(fd);
+      start.client.reset(socket.fd);
     } else {
-      start.passed.emplace_back("", base::UniqueFd{fd});
+      start.passed.push_back({"", base::UniqueFd{socket.fd}, socket.name == "tls" || socket.name == "pop3s"});
     }
   }
   if (start.one_client || !start.passed.empty() || line.has_addresses || line.foreground) return start;
@@ -176,20 +182,41 @@ void check_database(const config::Settings& settings, const monitor::Environment
   if (!text.empty()) problems.push_back({fmt::format("{}: {}", monitor::named(settings, Opt::auth_db), text), found.has_value()});
 }
 
+/// What is in the certificate files the monitor cannot see either.
+void check_certificates(const config::Settings& settings, const monitor::Environment& environment, std::vector<config::Problem>& problems) {
+  if (!monitor::offers_tls(settings)) return;
+  signer::FilesToCheck what{{}, settings.text(Opt::tls_cipher_list), environment.tls_user.uid, environment.tls_user.gid};
+  std::vector<base::UniqueFd> open;
+  for (const auto& file : monitor::tls_files(settings)) {
+    signer::FileToCheck& checked = what.files.emplace_back(signer::FileToCheck{file.path, -1, -1, file.client_authorities});
+    for (const auto& [path, fd] : {std::pair{file.path, &checked.fd}, std::pair{file.key_path, &checked.key_fd}}) {
+      if (path.empty()) continue;
+      const bool holds_key = path == file.key_path || (file.key_path.empty() && !file.client_authorities);
+      auto opened = monitor::open_tls_file(path, holds_key);
+      if (!opened) return problems.push_back({opened.error().message()});
+      *fd = opened->get();
+      open.push_back(std::move(*opened));
+    }
+  }
+  const auto found = signer::check_files(what);
+  const auto text = found ? *found : found.error().message();
+  if (!text.empty()) problems.push_back({fmt::format("TLS: {}", text), found.has_value()});
+}
+
 /// A fault on the command line is the caller's, one in a file the administrator's.
 ExitCode code_of(const std::vector<config::Problem>& problems) {
   const auto on_command_line = [](const config::Problem& problem) { return !problem.warning && problem.text.starts_with("command line"); };
   return std::ranges::any_of(problems, on_command_line) ? kUsage : kConfiguration;
 }
 
-base::Result<std::vector<std::pair<std::string, base::UniqueFd>>> open_all(const std::vector<std::string>& texts) {
-  std::vector<std::pair<std::string, base::UniqueFd>> listeners;
+base::Result<std::vector<monitor::OpenListener>> open_all(const std::vector<std::string>& texts) {
+  std::vector<monitor::OpenListener> listeners;
   for (const auto& text : texts) {
     auto address = monitor::parse_listen(text);
     if (!address) return address.error().at("listen", text);
     auto opened = monitor::open_listeners(*address);
     if (!opened) return opened.error().at("listen", text);
-    for (auto& fd : *opened) listeners.emplace_back(text, std::move(fd));
+    for (auto& fd : *opened) listeners.push_back({text, std::move(fd), address->tls});
   }
   return listeners;
 }
@@ -268,6 +295,7 @@ int Program::check() {
   const auto environment = monitor::look_up_environment(line_.settings, problems, monitor::Purpose::check);
   monitor::check_environment(line_.settings, environment, problems, monitor::Purpose::check);
   if (!config::has_errors(problems)) check_database(line_.settings, environment, problems);
+  if (!config::has_errors(problems)) check_certificates(line_.settings, environment, problems);
   const bool fits = report(problems);
   if (!sound) return code_of(line_.problems);
   if (fits) fmt::print("configuration is sound\n");

@@ -40,8 +40,14 @@ enum class Opt : std::uint8_t {
   downcase_user,
   trim_domain,
   // rows_tls.h
+  tls_support,
   tls_server_cert_file,
   tls_private_key_file,
+  tls_more_cert_files,
+  tls_client_ca_file,
+  tls_version,
+  tls_cipher_list,
+  tls_user,
   // rows_mail.h
   spool_dir,
   state_dir,
@@ -95,6 +101,10 @@ enum class Opt : std::uint8_t {
   drac_host,
   kerberos,
   kerberos_service,
+  tls_options,
+  tls_workarounds,
+  tls_identity_file,
+  tls_passphrase,
   count_
 };
 

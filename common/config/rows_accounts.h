@@ -33,7 +33,7 @@ inline constexpr std::array kAccountsRows{
            "default never always local tls", "when USER and PASS, AUTH PLAIN and LOGIN are allowed",
            "default: inside TLS, or from loopback. never: not at all. always: everywhere, which gives passwords to anybody on the "
            "way. local: from loopback only, and not for a user who has an APOP secret, who must use it, as in Qpopper; inside TLS he need "
-           "not. tls or ssl: inside TLS only, also for a user with an APOP secret (Qpopper refused him). This server has no TLS yet. "
+           "not. tls or ssl: inside TLS only, also for a user with an APOP secret (Qpopper refused him). "
            "A user who must use APOP is answered as for a wrong password, after it was sent: asked at USER, as Qpopper did, it would tell "
            "anybody who has an account.",
            false},

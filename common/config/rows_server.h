@@ -11,8 +11,9 @@ namespace qpop::config {
 inline constexpr std::array kServerRows{
     Option{Opt::listen, "listen", 0, Type::list, Scope::I, "", 0, 0, "", "address and port to serve, repeatable",
            "Value [address][:port], for example 110, 192.0.2.1:110 or [::1]:110. Each line adds one. Addresses may also be "
-           "given as arguments. Without an address all IPv4 and IPv6 addresses are served. Not used when the server is started "
-           "from inetd or with sockets from systemd.",
+           "given as arguments. Without an address all IPv4 and IPv6 addresses are served. With tls: in front, as in tls:995 or "
+           "tls:192.0.2.1:995, clients begin with TLS (port 995 when none is given). Not used when the server is started "
+           "from inetd or with sockets from systemd; of the latter, those that systemd names tls or pop3s (FileDescriptorName) begin with TLS.",
            false},
     Option{Opt::timeout, "timeout", 'T', Type::seconds, Scope::N, "600", 30, 86400, "", "idle time after which a session is ended",
            "The autologout inactivity timer of RFC 1939. Nothing is deleted when it runs out. RFC 1939 asks for at least ten "

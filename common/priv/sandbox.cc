@@ -42,13 +42,13 @@ base::Status load(const Filter& filter) {
 // The sanitizers' run time makes calls of its own choice; in such builds a foreign call is logged by the kernel, not punished.
 constexpr std::uint32_t kForeignCall = QPOP_SANITIZED ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS;
 
-/// 21 calls. mmap and mprotect of executable memory are not among them (see below).
+/// 22 calls; getpid is how libcrypto notices that it was forked. mmap and mprotect of executable memory are not among them (see below).
 constexpr std::array kSessionCalls{
     SCMP_SYS(read),     SCMP_SYS(write),      SCMP_SYS(sendmsg),       SCMP_SYS(recvmsg),         SCMP_SYS(sendto),
     SCMP_SYS(poll),     SCMP_SYS(ppoll),      SCMP_SYS(pread64),       SCMP_SYS(fstat),           SCMP_SYS(close),
     SCMP_SYS(shutdown), SCMP_SYS(brk),        SCMP_SYS(munmap),        SCMP_SYS(mremap),          SCMP_SYS(madvise),
     SCMP_SYS(futex),    SCMP_SYS(exit_group), SCMP_SYS(clock_gettime), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(getrandom),
+    SCMP_SYS(getrandom), SCMP_SYS(getpid),
 };
 
 /// What a process that only works on a few files never needs.

@@ -146,7 +146,7 @@ void judge_order(const std::vector<Certificate>& sent, const Wanted& wanted, Fin
                   : fmt::format("behind \"{}\" comes a certificate that did not sign it, \"{}\"", sent[at].subject(), sent[at + 1].subject()),
         "popcert install FILE... puts them in order and leaves out what does not belong there");
   }
-  judge_trust(sent, wanted, out);
+  if (wanted.trust) judge_trust(sent, wanted, out);
   const bool root = std::ranges::any_of(sent, [](const Certificate& other) { return other.is_self_signed(); });
   if (root) {
     add(out, "root-included", Level::note, "the chain holds the root, which clients have themselves and which costs octets in every handshake", "popcert install FILE... leaves it out");

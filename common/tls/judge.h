@@ -28,6 +28,7 @@ struct Wanted {
   std::int64_t now = 0;            ///< seconds since the epoch
   int warn_days = 21;
   std::vector<Certificate> authorities;  ///< trusted besides those of this host
+  bool trust = true;                     ///< also judge whether this host trusts the chain, which reads the host's authorities
 };
 
 /// The form of the file: marks, line ends, what is missing, doubled, encrypted or damaged. `needs_key`: the private key belongs into this file.

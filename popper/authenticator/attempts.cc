@@ -88,6 +88,8 @@ void Service::check(Client& client) {
       return conclude(client, verifier_.check_cram_md5(attempt.user, client.challenge, attempt.digest));
     case Attempt::Kind::scram:
       return check_scram(client);
+    case Attempt::Kind::external:
+      return ask_system(client);
   }
 }
 
@@ -118,12 +120,53 @@ void Service::request_checkers() {
     want_checker_.pop_front();
     ipc::RequestChecker request;
     request.session = client.session;
+    request.certificate = client.attempt.kind == Attempt::Kind::external ? 1 : 0;
     if (start_.monitor.send(request)) {
       ++checks_;
     } else {
       fail_for_now(client, "the monitor cannot be reached");
     }
   }
+}
+
+base::Status Service::ask_checker(const Client& client) {
+  if (client.attempt.kind == Attempt::Kind::external) {
+    // It reads all that a client may send at once; whoever does not is broken.
+    if (auto sent = client.checker.send(client.attempt.external, {}, false); !sent) return sent;
+    return ipc::send_proof(client.checker, client.attempt.handshake, true);
+  }
+  ipc::CheckSystemPassword question;
+  question.user.set(client.attempt.user);
+  question.password.set(client.attempt.password.view());
+  auto sent = client.checker.send(question, {}, false);
+  base::wipe(std::as_writable_bytes(std::span{&question, 1}));
+  return sent;
+}
+
+bool Service::begin_external(Client& client) {
+  Attempt& attempt = client.attempt;
+  if (!client.has_certificate || !start_.take_certificates || attempt.external.octets == 0 || attempt.external.octets > ipc::VerifyExternal::kMostOctets) return false;
+  attempt.kind = Attempt::Kind::external;
+  attempt.user = attempt.external.user.view();
+  attempt.handshake.clear();
+  client.step = Step::presenting;
+  return true;
+}
+
+bool Service::take_proof(Client& client, const ipc::ProofPart& part) {
+  Attempt& attempt = client.attempt;
+  const auto octets = part.octets.view();
+  if (octets.empty() || attempt.handshake.size() + octets.size() > attempt.external.octets) return false;
+  attempt.handshake += octets;
+  if (attempt.handshake.size() == attempt.external.octets) enqueue(client);
+  return true;
+}
+
+/// Whose certificate it is has been proved; whether he may log in, the database says.
+void Service::on_certificate_verdict(Client& client, const ipc::CertificateVerdict& verdict) {
+  if (verdict.accepted == 0) return refuse(client, verdict.reason.view());
+  client.attempt.user = verdict.name.view();
+  conclude(client, verifier_.check_external(client.attempt.external.authorization.view(), verdict.name.view()));
 }
 
 void Service::forget_checker(Client& client) {
@@ -138,6 +181,11 @@ void Service::on_system_verdict(Client& client) {
   auto frame = client.checker.receive(0);
   if (!frame && frame.error().kind() == base::ErrorKind::busy) return;
   forget_checker(client);
+  ipc::CertificateVerdict by_certificate;
+  if (client.attempt.kind == Attempt::Kind::external) {
+    if (!frame || !frame->read(by_certificate)) return fail_for_now(client, "the process that judges its certificate ended without an answer");
+    return on_certificate_verdict(client, by_certificate);
+  }
   ipc::SystemVerdict verdict;
   if (!frame || !frame->read(verdict)) return fail_for_now(client, "the process that asks the system about it ended without an answer");
   switch (verdict.outcome) {

@@ -24,7 +24,8 @@ struct Start {
   std::int64_t failed_login_delay_s = 2;
   std::string server_name;
   bool ask_database = true;  ///< option auth-backends names it
-  bool ask_system = false;   ///< it names pam or shadow, and accounts are system users
+  bool ask_system = false;
+  bool take_certificates = false;  ///< AUTH EXTERNAL   ///< it names pam or shadow, and accounts are system users
   ipc::Channel monitor;
 };
 

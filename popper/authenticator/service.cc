@@ -120,11 +120,7 @@ void Service::on_checker_channel(ipc::Frame& frame, const ipc::CheckerChannel& m
     return request_checkers();
   }
   client->checker = ipc::Channel{std::move(frame.descriptors[0])};
-  ipc::CheckSystemPassword question;
-  question.user.set(client->attempt.user);
-  question.password.set(client->attempt.password.view());
-  const auto sent = client->checker.send(question, {}, false);
-  base::wipe(std::as_writable_bytes(std::span{&question, 1}));
+  const auto sent = ask_checker(*client);
   checkers_[client->checker.fd()] = client->channel.fd();
   watch(client->checker.fd());
   if (!sent) on_system_verdict(*client);
@@ -138,7 +134,8 @@ void Service::attach(ipc::Frame& frame) {
   client.channel = ipc::Channel{std::move(frame.descriptors[0])};
   client.session = message.session;
   client.block = message.block.view();
-  client.how = {message.clear_text_allowed != 0, message.clear_text_not_with_apop != 0, message.inside_tls != 0};
+  client.how = {message.clear_text_allowed != 0, message.clear_text_not_with_apop != 0, false};
+  client.clear_text_inside_tls = message.clear_text_inside_tls != 0;
   (void)client.channel.send(greeting_of(client), {}, false);
   watch(fd);
 }
@@ -153,13 +150,25 @@ ipc::SessionGreeting Service::greeting_of(Client& client) {
     const bool can_do_without = start_.ask_system && !usable && usable.error().kind() == base::ErrorKind::not_found;
     if (!usable && !can_do_without && may_log_fault()) log::error("{}", usable.error().message());
     if (usable && *usable) greeting.mechanisms |= sasl::bit(scram_sha_256);
+    if (usable && *usable && client.has_certificate && start_.take_certificates) greeting.mechanisms |= sasl::bit(external);
+    if (usable && *usable && client.can_bind) greeting.mechanisms |= sasl::bit(scram_sha_256_plus);
     if (usable && *usable && start_.key.valid()) {
       greeting.mechanisms |= sasl::bit(cram_md5);
-      client.stamp = make_stamp();
+      if (client.stamp.empty()) client.stamp = make_stamp();  // once: it stands in the greeting
     }
   }
   greeting.stamp.set(client.stamp);
   return greeting;
+}
+
+/// Nothing that was begun outside counts any more (RFC 2595 section 4); the stamp is ours and stays.
+bool Service::enter_tls(Client& client, const ipc::InsideTls& message) {
+  if (client.how.inside_tls) return false;
+  client.how.inside_tls = true;
+  client.how.clear_text_allowed = client.how.clear_text_allowed || client.clear_text_inside_tls;
+  client.can_bind = message.can_bind != 0;
+  client.has_certificate = message.has_certificate != 0;
+  return client.channel.send(greeting_of(client), {}, false).has_value();
 }
 
 bool Service::may_log_fault() {
@@ -226,6 +235,12 @@ bool Service::take_question(Client& client, const ipc::Frame& frame) {
   } else if (client.step == exchanging && frame.read(attempt.proof)) {
     attempt.kind = Attempt::Kind::scram;
     attempt.user = client.scram.user;
+  } else if (client.step == idle && frame.read(attempt.external)) {
+    return begin_external(client);
+  } else if (ipc::ProofPart part; client.step == presenting && frame.read(part)) {
+    return take_proof(client, part);
+  } else if (ipc::InsideTls inside; client.step == idle && frame.read(inside)) {
+    return enter_tls(client, inside);
   } else if (ipc::CramBegin begin; client.step == idle && frame.read(begin)) {
     return begin_cram(client);
   } else if (client.step == idle && frame.read(scram)) {

@@ -32,6 +32,7 @@ enum class Step : std::uint8_t {
   idle,
   challenged,  ///< CRAM-MD5: holds a challenge
   exchanging,  ///< SCRAM: holds nonce and keys
+  presenting,  ///< EXTERNAL: parts of the proof are coming in
   proven,      ///< SCRAM: the proof was right; the client has not yet said that it believes us
   waiting,     ///< in the queue
   checking,    ///< a checker process is at work
@@ -41,11 +42,13 @@ enum class Step : std::uint8_t {
 
 /// What was asked; wiped with it.
 struct Attempt {
-  enum class Kind : std::uint8_t { password, apop, cram_md5, scram } kind = Kind::password;
+  enum class Kind : std::uint8_t { password, apop, cram_md5, scram, external } kind = Kind::password;
   std::string user;
   base::Secret password;
   std::string digest;
   ipc::ScramFinish proof;
+  ipc::VerifyExternal external;
+  std::string handshake;  ///< of EXTERNAL
   bool other_authorization = false;
 };
 
@@ -55,6 +58,9 @@ struct Client {
   ipc::SessionId session{};
   std::string block;
   Circumstances how;
+  bool clear_text_inside_tls = false;
+  bool can_bind = false;         ///< channel binding
+  bool has_certificate = false;  ///< says the session
   std::string stamp;  ///< of APOP, or the challenge of CRAM-MD5 that was sent last
   std::string challenge;
   Step step = Step::idle;
@@ -85,6 +91,7 @@ class Service {
   [[nodiscard]] int wait_ms();
   [[nodiscard]] Client* find(const ipc::SessionId& id);
   [[nodiscard]] ipc::SessionGreeting greeting_of(Client& client);
+  bool enter_tls(Client& client, const ipc::InsideTls& message);
   [[nodiscard]] std::string make_stamp();
   [[nodiscard]] bool may_log_fault();
 
@@ -99,6 +106,10 @@ class Service {
   void request_checkers();
   void forget_checker(Client& client);
   void on_system_verdict(Client& client);
+  void on_certificate_verdict(Client& client, const ipc::CertificateVerdict& verdict);
+  bool begin_external(Client& client);
+  bool take_proof(Client& client, const ipc::ProofPart& part);
+  [[nodiscard]] static base::Status ask_checker(const Client& client);
   void conclude(Client& client, const Verdict& verdict);
   void accept(Client& client);
   void refuse(Client& client, std::string_view reason);

@@ -28,6 +28,18 @@ struct Start {
 /// Answers one CheckSystemPassword with a SystemVerdict. Returns the exit code.
 int run_checker(Start start);
 
+/// One client's certificate, for AUTH EXTERNAL: the proof is taken apart in a process that has no right and ends after it.
+struct CertificateStart {
+  ipc::Channel authenticator;
+  base::UniqueFd profile;  ///< of the server (common/tls/profile.h), with the authorities of clients
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string empty_root;  ///< "" when not root
+};
+
+/// Answers one VerifyExternal, with its parts, with a CertificateVerdict. Runs as: tls-user, without files. Returns the exit code.
+int run_certificate_checker(CertificateStart start);
+
 struct Answer {
   ipc::SystemOutcome outcome = ipc::SystemOutcome::temporary_failure;
   std::string reason;  ///< for the log

@@ -88,6 +88,12 @@ ClientAddress describe_client(const sockaddr_storage& address) {
 
 base::Result<ListenAddress> parse_listen(std::string_view text) {
   ListenAddress out;
+  constexpr std::string_view kTls = "tls:";
+  if (base::starts_with_ignoring_case(text, kTls)) {
+    out.tls = true;
+    out.port = 995;  // RFC 8314 section 7.3
+    text.remove_prefix(kTls.size());
+  }
   std::string_view port;
   if (text.starts_with('[')) {
     const auto close = text.find(']');

@@ -22,10 +22,18 @@ struct ClientAddress {
 };
 [[nodiscard]] ClientAddress describe_client(const sockaddr_storage& address);
 
-/// "[address][:port]", "port", "[v6]:port". Port 110 when none is given; no address means all, IPv6 and IPv4.
+/// "[tls:][address][:port]", "port", "[v6]:port". Port 110 when none is given, 995 behind "tls:"; no address means all, IPv6 and IPv4.
 struct ListenAddress {
   std::string host;  ///< empty: all
   std::uint16_t port = 110;
+  bool tls = false;  ///< TLS from the first octet
+};
+
+/// A socket that listens, with the listen value it came from ("" when passed by a service manager).
+struct OpenListener {
+  std::string text;
+  base::UniqueFd fd;
+  bool tls = false;
 };
 [[nodiscard]] base::Result<ListenAddress> parse_listen(std::string_view text);
 

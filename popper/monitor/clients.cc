@@ -12,6 +12,7 @@
 
 #include "common/log/log.h"
 #include "popper/monitor/monitor.h"
+#include "popper/monitor/startup.h"
 
 namespace qpop::monitor {
 
@@ -39,7 +40,11 @@ void announce(const config::Settings& settings, ipc::StartSession& start) {
 
 }  // namespace
 
-void Monitor::on_accept(int listener) {
+void Monitor::watch_listener(const OpenListener& listener) {
+  watch(listener.fd.get(), [this, fd = listener.fd.get(), tls = listener.tls] { on_accept(fd, tls); });
+}
+
+void Monitor::on_accept(int listener, bool tls) {
   for (int i = 0; i < kAcceptsAtOnce; ++i) {
     sockaddr_storage address{};
     socklen_t size = sizeof address;
@@ -49,7 +54,7 @@ void Monitor::on_accept(int listener) {
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) pause_accepting("out of descriptors or memory");
       return;
     }
-    admit(std::move(client), describe_client(address));
+    admit(std::move(client), describe_client(address), speaks_tls_at_once(tls));
   }
 }
 
@@ -67,18 +72,24 @@ const char* Monitor::reason_to_refuse(const ClientAddress& address) {
   return nullptr;
 }
 
-void Monitor::admit(base::UniqueFd client, const ClientAddress& address) {
+void Monitor::log_refusal(const ClientAddress& address, const char* reason) {
+  ++refusals_;
+  const auto now = clock_.monotonic_ms();
+  if (refusals_logged_ms_ != 0 && now - refusals_logged_ms_ < kRefusalLogMs) return;
+  log::warning("connection from {} refused: {} ({} refused since the last such line)", address.text, reason, refusals_);
+  refusals_logged_ms_ = now;
+  refusals_ = 0;
+}
+
+void Monitor::admit(base::UniqueFd client, const ClientAddress& address, bool tls_at_once) {
+  if (const char* reason = reason_to_refuse(address); reason != nullptr && tls_at_once) return log_refusal(address, reason);
   if (const char* reason = reason_to_refuse(address); reason != nullptr) {
     constexpr std::string_view kAnswer = "-ERR [SYS/TEMP] Too many connections, try again later\r\n";
     ::send(client.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    ++refusals_;
-    if (const auto now = clock_.monotonic_ms(); refusals_logged_ms_ == 0 || now - refusals_logged_ms_ >= kRefusalLogMs) {
-      log::warning("connection from {} refused: {} ({} refused since the last such line)", address.text, reason, refusals_);
-      refusals_logged_ms_ = now;
-      refusals_ = 0;
-    }
-    return;
+    return log_refusal(address, reason);
   }
+  // In clear it would not be understood.
+  if (tls_at_once && !profile_.file.valid()) return log_refusal(address, "no certificate can be used");
   make_room_for_login();
   while (!spares_.empty() && !sessions_.contains(spares_.front())) spares_.pop_front();
   LiveSession* session = nullptr;
@@ -88,7 +99,7 @@ void Monitor::admit(base::UniqueFd client, const ClientAddress& address) {
   } else if (session = spawn_session(); session != nullptr) {
     std::erase(spares_, session->pid);
   }
-  if (session != nullptr) hand_over(*session, std::move(client), address);
+  if (session != nullptr) hand_over(*session, std::move(client), address, tls_at_once);
 }
 
 /// Clients that connect and say nothing must not keep others out: the oldest that has not logged in goes.
@@ -105,14 +116,14 @@ void Monitor::make_room_for_login() {
   end_session(oldest->pid, true);
 }
 
-/// There is no TLS yet: `tls` allows nobody.
+/// In clear; inside TLS see hand_over().
 bool Monitor::clear_text_allowed(const ClientAddress& address) const {
   const auto& policy = settings_.text(Opt::clear_text_password);
   if (policy == "always") return true;
   return (policy == "default" || policy == "local") && address.loopback;
 }
 
-void Monitor::hand_over(LiveSession& session, base::UniqueFd client, const ClientAddress& address) {
+void Monitor::hand_over(LiveSession& session, base::UniqueFd client, const ClientAddress& address, bool tls_at_once) {
   const int flags = ::fcntl(client.get(), F_GETFL);
   ::fcntl(client.get(), F_SETFL, flags | O_NONBLOCK);
   const int on = 1;
@@ -126,6 +137,7 @@ void Monitor::hand_over(LiveSession& session, base::UniqueFd client, const Clien
   attach.block.set(address.block);
   attach.clear_text_allowed = clear_text_allowed(address) ? 1 : 0;
   attach.clear_text_not_with_apop = policy == "local" ? 1 : 0;
+  attach.clear_text_inside_tls = policy == "default" || policy == "tls" || policy == "ssl" ? 1 : 0;
   if (pair && authenticator != authenticators_.end()) {
     const std::array<int, 1> end{pair->second.fd()};
     if (auto sent = authenticator->second.channel.send(attach, end, false); !sent) log::error("authenticator: {}", sent.error().message());
@@ -137,7 +149,7 @@ void Monitor::hand_over(LiveSession& session, base::UniqueFd client, const Clien
   start.login_seconds = static_cast<std::uint32_t>(settings_.number(Opt::login_timeout));
   start.write_seconds = static_cast<std::uint32_t>(settings_.number(Opt::write_timeout));
   start.clear_text_allowed = attach.clear_text_allowed;
-  start.clear_text_inside_tls = policy == "default" || policy == "tls" ? 1 : 0;
+  start.clear_text_inside_tls = attach.clear_text_inside_tls;
   start.downcase_user = settings_.boolean(Opt::downcase_user) ? 1 : 0;
   start.trim_domain = settings_.boolean(Opt::trim_domain) ? 1 : 0;
   start.shy = settings_.boolean(Opt::shy) ? 1 : 0;
@@ -147,8 +159,15 @@ void Monitor::hand_over(LiveSession& session, base::UniqueFd client, const Clien
   session.started_ms = clock_.monotonic_ms();
   ++per_block_[address.block];
   look_up_name(session);
-  const std::array<int, 2> fds{client.get(), pair ? pair->first.fd() : -1};
-  if (auto sent = pair ? session.channel.send(start, fds, false) : base::Status{pair.error()}; !sent) {
+  auto signer = session.can_tls ? attach_to_signer() : std::nullopt;
+  if (signer) start.tls = tls_at_once ? ipc::TlsUse::at_once : ipc::TlsUse::stls;
+  if (!signer && offers_tls(settings_)) start.tls = ipc::TlsUse::not_now;
+  const std::array<int, 4> fds{client.get(), pair ? pair->first.fd() : -1, profile_.file.get(), signer ? signer->fd() : -1};
+  if (tls_at_once && !signer) {
+    log::error("session for {}: no certificate can be used", address.text);
+    return end_session(session.pid, true);
+  }
+  if (auto sent = pair ? session.channel.send(start, std::span{fds}.first(signer ? 4U : 2U), false) : base::Status{pair.error()}; !sent) {
     log::error("session for {}: {}", address.text, sent.error().message());
     end_session(session.pid, true);
   }

@@ -44,6 +44,7 @@ struct LiveSession {
   std::array<unsigned, kRequestTypes> requests{};  ///< how often each type was asked
   /// For log lines: its name, or its address when none is known.
   [[nodiscard]] const std::string& name_of_client() const { return client_name.empty() ? client.text : client_name; }
+  bool can_tls = false;  ///< the process is prepared for TLS
   bool told_to_end = false;
   bool reaped = false;  ///< its number may belong to another process by now
 };
@@ -73,6 +74,19 @@ struct HelperProcess {
   ipc::Channel channel;
   ipc::SessionId session{};
   unsigned lines = 0;
+};
+
+struct SignerProcess {
+  pid_t pid = -1;
+  ipc::Channel channel;
+  bool retired = false;
+};
+
+/// What new sessions get: certificates, and the process that has the keys to them.
+struct TlsProfile {
+  base::UniqueFd file;  ///< invalid: no TLS
+  pid_t signer = -1;
+  std::uint32_t generation = 0;
 };
 
 struct AuthenticatorProcess {

@@ -103,9 +103,10 @@ void Monitor::on_request_checker(const ipc::Channel& authenticator, const ipc::R
   const LiveSession* session = find_session(message.session);
   ipc::CheckerChannel answer;
   answer.session = message.session;
-  const bool allowed = session != nullptr && session->phase == Phase::authorization && checkers_.size() < kMostCheckers &&
-                       !system_backends(settings_, environment_).empty();
-  auto channel = allowed ? spawn_checker(*session) : base::Result<ipc::Channel>{base::Error{base::ErrorKind::denied, "not now"}};
+  const bool certificate = message.certificate != 0;
+  const bool possible = certificate ? profile_.file.valid() && !settings_.text(Opt::tls_client_ca_file).empty() : !system_backends(settings_, environment_).empty();
+  const bool allowed = session != nullptr && session->phase == Phase::authorization && checkers_.size() < kMostCheckers && possible;
+  auto channel = allowed ? spawn_checker(*session, certificate) : base::Result<ipc::Channel>{base::Error{base::ErrorKind::denied, "not now"}};
   const std::array<int, 1> end{channel ? channel->fd() : -1};
   const auto ends = std::span{end}.first(channel ? 1U : 0U);
   if (auto sent = authenticator.send(answer, ends, false); !sent) log::error("authenticator: {}", sent.error().message());

@@ -79,23 +79,24 @@ base::Status Monitor::prepare() {
     if (::mkdir(empty_root_.c_str(), 0555) != 0 && errno != EEXIST) return base::Error::from_errno(errno, "mkdir").at("make folder", empty_root_);
   }
   if (!spawn_authenticator()) return base::Error{base::ErrorKind::io, "cannot start the authenticator"};
-  return {};
+  return prepare_tls();
 }
 
-int Monitor::serve(std::vector<std::pair<std::string, base::UniqueFd>>&& listeners) {
+int Monitor::serve(std::vector<OpenListener>&& listeners) {
   if (auto ready = prepare(); !ready) {
     log::fatal("{}", ready.error().at("start").message());
     return 3;
   }
-  for (auto& [text, fd] : listeners) {
-    const int number = fd.get();
-    log::info("Server: listening on {}", describe_listener(number));
-    watch(number, [this, number] { on_accept(number); });
-    listeners_.push_back({text, std::move(fd)});
-  }
+  for (auto& listener : listeners) open_to_clients(std::move(listener));
   refill_spares();
   notify_service_manager("READY=1");
   return loop();
+}
+
+void Monitor::open_to_clients(OpenListener listener) {
+  log::info("Server: listening on {}{}", describe_listener(listener.fd.get()), speaks_tls_at_once(listener.tls) ? " (TLS)" : "");
+  watch_listener(listener);
+  listeners_.push_back(std::move(listener));
 }
 
 int Monitor::serve_one(base::UniqueFd client) {
@@ -109,7 +110,7 @@ int Monitor::serve_one(base::UniqueFd client) {
   }
   LiveSession* session = spawn_session();
   if (session == nullptr) return 3;
-  hand_over(*session, std::move(client), describe_client(address));
+  hand_over(*session, std::move(client), describe_client(address), speaks_tls_at_once(false));
   return loop();
 }
 
@@ -134,7 +135,7 @@ bool Monitor::finished() const {
 int Monitor::loop() {
   while (!finished()) {
     std::array<epoll_event, 64> events{};
-    const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 1000);
+    const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), tls_wait_ms(clock_.monotonic_ms()));
     if (count < 0 && errno != EINTR) {
       log::fatal("epoll_wait: errno {}", errno);
       return 4;
@@ -157,10 +158,15 @@ void Monitor::check_deadlines() {
   const auto now = clock_.monotonic_ms();
   if (accept_again_ms_ != 0 && now >= accept_again_ms_) {
     accept_again_ms_ = 0;
-    for (const auto& listener : listeners_) watch(listener.fd.get(), [this, fd = listener.fd.get()] { on_accept(fd); });
+    for (const auto& listener : listeners_) watch_listener(listener);
   }
   const bool has_authenticator = std::ranges::any_of(authenticators_, [](const auto& entry) { return !entry.second.retired; });
   if (!has_authenticator && recovery_ == nullptr && !stopping_ && now >= authenticator_again_ms_) spawn_authenticator();
+  look_at_tls_files(now);
+  if (signer_again_ms_ != 0 && now >= signer_again_ms_ && !stopping_) {
+    signer_again_ms_ = 0;
+    renew_tls();
+  }
   if (stopping_ && now >= stop_deadline_ms_) {
     std::vector<pid_t> late;
     for (const auto& [pid, session] : sessions_) {
@@ -233,6 +239,8 @@ void Monitor::on_child(pid_t pid, int status) {
   } else if (checkers_.erase(pid) != 0) {
     // The authenticator sees the end of its channel.
     if (killed) log::error("process {} that asked the system about a login ended: {}", pid, how);
+  } else if (on_signer_end(pid, how)) {
+    return;
   } else if (const auto authenticator = authenticators_.find(pid); authenticator != authenticators_.end()) {
     if (!authenticator->second.retired && !stopping_) {
       log::error("authenticator process {} ended: {}; starting another", pid, how);
@@ -256,25 +264,21 @@ void Monitor::on_job_end(const MaildropJob& job, bool killed, int exit_code, con
 
 /// Sessions go on whatever happens to the sockets.
 void Monitor::replace_listeners(const std::vector<std::string>& wanted) {
-  std::erase_if(listeners_, [&](const Listener& listener) {
+  std::erase_if(listeners_, [&](const OpenListener& listener) {
     if (listener.text.empty() || std::ranges::find(wanted, listener.text) != wanted.end()) return false;
     log::info("Server: no longer listening on {}", describe_listener(listener.fd.get()));
     unwatch(listener.fd.get());
     return true;
   });
   for (const auto& text : wanted) {
-    if (std::ranges::any_of(listeners_, [&](const Listener& listener) { return listener.text == text; })) continue;
+    if (std::ranges::any_of(listeners_, [&](const OpenListener& listener) { return listener.text == text; })) continue;
     auto address = parse_listen(text);
     auto opened = address ? open_listeners(*address) : base::Result<std::vector<base::UniqueFd>>{address.error()};
     if (!opened) {
       log::error("listen {}: {}", text, opened.error().message());
       continue;
     }
-    for (auto& fd : *opened) {
-      log::info("Server: listening on {}", describe_listener(fd.get()));
-      watch(fd.get(), [this, number = fd.get()] { on_accept(number); });
-      listeners_.push_back({text, std::move(fd)});
-    }
+    for (auto& fd : *opened) open_to_clients({text, std::move(fd), address->tls});
   }
 }
 
@@ -305,6 +309,7 @@ void Monitor::reload_settings() {
     (void)process.channel.send(ipc::EndSession{}, {}, false);
   }
   spawn_authenticator();
+  reload_tls();
   log::info("configuration reloaded");
   notify_service_manager("READY=1");
 }

@@ -22,6 +22,7 @@
 #include "popper/monitor/live_session.h"
 #include "popper/monitor/recover.h"
 #include "popper/monitor/roles.h"
+#include "popper/monitor/tls_files.h"
 
 namespace qpop::monitor {
 
@@ -30,6 +31,7 @@ struct Environment {
   bool root = false;
   priv::Account session_user;
   priv::Account auth_user;
+  priv::Account tls_user;  ///< of the signer; only where TLS is offered
   std::optional<priv::Account> mail_user;  ///< owner of all maildrops; always set when not root
   std::string server_name;
 };
@@ -44,8 +46,8 @@ class Monitor {
   Monitor& operator=(const Monitor&) = delete;
   ~Monitor();
 
-  /// Serves listening sockets until SIGTERM. `listeners` with the listen value each came from ("" when passed by a manager).
-  int serve(std::vector<std::pair<std::string, base::UniqueFd>>&& listeners);
+  /// Serves listening sockets until SIGTERM.
+  int serve(std::vector<OpenListener>&& listeners);
   /// Serves one client that is connected already (inetd, systemd Accept=yes) and returns when it is gone.
   int serve_one(base::UniqueFd client);
   /// Completes interrupted updates of one user, or of all when `user` is empty, and reports on standard output. 0, or kNotRecovered.
@@ -54,15 +56,11 @@ class Monitor {
   [[nodiscard]] base::Result<MailOwner> find_owner(std::string_view user);
 
  private:
-  struct Listener {
-    std::string text;
-    base::UniqueFd fd;
-  };
-
   // monitor.cc: loop, signals, ends
   base::Status prepare_loop();
   base::Status prepare();
   int loop();
+  void open_to_clients(OpenListener listener);
   void watch(int fd, std::function<void()> handler);
   void unwatch(int fd);
   void on_signal();
@@ -77,11 +75,13 @@ class Monitor {
   [[nodiscard]] bool finished() const;
 
   // clients.cc: accepting and limits
-  void on_accept(int listener);
-  void admit(base::UniqueFd client, const ClientAddress& address);
+  void on_accept(int listener, bool tls);
+  void watch_listener(const OpenListener& listener);
+  void admit(base::UniqueFd client, const ClientAddress& address, bool tls_at_once);
+  void log_refusal(const ClientAddress& address, const char* reason);
   [[nodiscard]] const char* reason_to_refuse(const ClientAddress& address);
   void make_room_for_login();
-  void hand_over(LiveSession& session, base::UniqueFd client, const ClientAddress& address);
+  void hand_over(LiveSession& session, base::UniqueFd client, const ClientAddress& address, bool tls_at_once);
   void pause_accepting(const char* why);
   [[nodiscard]] bool clear_text_allowed(const ClientAddress& address) const;
 
@@ -90,7 +90,8 @@ class Monitor {
   LiveSession* spawn_session();
   void refill_spares();
   bool spawn_authenticator();
-  base::Result<ipc::Channel> spawn_checker(const LiveSession& session);
+  bool spawn_signer();
+  base::Result<ipc::Channel> spawn_checker(const LiveSession& session, bool certificate);
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
   void end_session(pid_t pid, bool kill);
 
@@ -104,6 +105,21 @@ class Monitor {
 
   // places.cc
   [[nodiscard]] base::Status place_mail(MailOwner& owner) const;
+  // tls.cc: certificates and the process that has their keys
+  base::Status prepare_tls();
+  void watch_tls_files();
+  void look_at_tls_files(std::int64_t now);
+  [[nodiscard]] int tls_wait_ms(std::int64_t now) const;
+  void renew_tls();
+  void reload_tls();
+  void send_tls_files(SignerProcess& signer);
+  void on_signer_message(pid_t pid);
+  void on_signer_frame(SignerProcess& signer, base::Result<ipc::Frame>& frame);
+  void on_profile_ready(SignerProcess& signer, const ipc::ProfileReady& ready, ipc::Frame& frame);
+  bool on_signer_end(pid_t pid, const std::string& how);
+  [[nodiscard]] std::optional<ipc::Channel> attach_to_signer();
+  [[nodiscard]] bool speaks_tls_at_once(bool tls_listener) const;
+  static void log_tls_started(const LiveSession& session, const ipc::TlsStarted& started);
 
   // recover.cc: popper --recover
   base::Status find_journals(std::string_view user);
@@ -121,6 +137,7 @@ class Monitor {
   void hear_authenticator(pid_t pid);
   void on_request_update(LiveSession& session, const ipc::Frame& frame);
   void on_report(LiveSession& session, const ipc::Frame& frame);
+  void on_tls_started(LiveSession& session, const ipc::Frame& frame);
   void on_log_line(const ipc::Frame& frame, pid_t from, unsigned count);
   void on_dotlock(MaildropJob& job, const ipc::Frame& frame);
   void on_recovered(MaildropJob& job, const ipc::Frame& frame);
@@ -147,12 +164,19 @@ class Monitor {
   base::UniqueFd epoll_;
   base::UniqueFd signals_;
   std::map<int, std::shared_ptr<std::function<void()>>> watches_;
-  std::vector<Listener> listeners_;
+  std::vector<OpenListener> listeners_;
   std::map<pid_t, LiveSession> sessions_;
   std::map<pid_t, MaildropJob> jobs_;
   std::map<pid_t, AuthenticatorProcess> authenticators_;
   std::map<pid_t, CheckerProcess> checkers_;
   std::map<pid_t, HelperProcess> helpers_;
+  std::map<pid_t, SignerProcess> signers_;
+  pid_t newest_signer_ = -1;
+  TlsProfile profile_;
+  FileWatch tls_watch_;
+  std::int64_t tls_look_ms_ = 0;         ///< when the files are looked at next; 0: they are not
+  std::int64_t tls_first_event_ms_ = 0;  ///< since when something is going on in their folders; 0: nothing
+  std::int64_t signer_again_ms_ = 0;     ///< 0: none is wanted
   NameFile allowed_names_;  ///< auth-file
   NameFile refused_names_;  ///< nonauth-file
   std::deque<pid_t> spares_;

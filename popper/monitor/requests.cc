@@ -47,6 +47,7 @@ struct RequestTable {
 const RequestTable* RequestTable::find(std::uint16_t type) {
   static constexpr std::array kRows{
       RequestTable{MessageType::log_line, kWithClient | phase_bit(Phase::spare), ~0U, sizeof(ipc::LogLine), nullptr},
+      RequestTable{MessageType::tls_started, phase_bit(Phase::authorization), 1, sizeof(ipc::TlsStarted), &Monitor::on_tls_started},
       RequestTable{MessageType::request_update, phase_bit(Phase::transaction), 1, sizeof(ipc::RequestUpdate), &Monitor::on_request_update},
       RequestTable{MessageType::request_submit, phase_bit(Phase::transaction), kMaxSubmissions, sizeof(ipc::RequestSubmit), &Monitor::on_request_submit},
       RequestTable{MessageType::session_report, phase_bit(Phase::transaction) | phase_bit(Phase::updating), 1, sizeof(ipc::SessionReport), &Monitor::on_report},
@@ -130,6 +131,11 @@ void Monitor::on_report(LiveSession& session, const ipc::Frame& frame) {
   if (session.user.statistics == 0) return;
   log::info("Stats: {} {} {} {} {} {} {}", session.owner.name, report.deleted, report.deleted_octets, report.left, report.left_octets,
             session.name_of_client(), session.client.text);
+}
+
+void Monitor::on_tls_started(LiveSession& session, const ipc::Frame& frame) {
+  ipc::TlsStarted started;
+  if (frame.read(started)) log_tls_started(session, started);
 }
 
 LiveSession* Monitor::find_session(const ipc::SessionId& id) {

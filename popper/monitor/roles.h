@@ -53,12 +53,17 @@ struct AuthenticatorTask {
   std::string server_name;
   bool ask_database = true;
   bool ask_system = false;
+  bool take_certificates = false;
   ipc::Channel monitor;
 };
 
-/// Asks the system about one password.
+/// Asks the system about one password, or judges one client's certificate.
 struct CheckerTask {
   ipc::Channel authenticator;
+  base::UniqueFd profile;  ///< valid: a certificate is to be judged; then it gives up all rights before
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string empty_root;
   std::vector<std::string> backends;  ///< "pam", "shadow", in the order in which they are asked
   std::string client;                 ///< numeric address
   bool honour_password_age = true;
@@ -88,6 +93,18 @@ struct SessionTask {
   uid_t uid = 0;
   gid_t gid = 0;
   std::string empty_root;  ///< "" when not root
+  bool tls = false;        ///< its client may want TLS
+  ipc::Channel monitor;
+};
+
+/// Holds the private keys of the server's certificates.
+struct SignerTask {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string empty_root;
+  std::string ciphers;
+  bool only_1_2 = false;
+  bool only_1_3 = false;
   ipc::Channel monitor;
 };
 
@@ -99,6 +116,7 @@ struct Roles {
   std::function<int(CheckerTask)> checker;
   std::function<int(ProgramTask)> program;
   std::function<int(ResolverTask)> resolver;
+  std::function<int(SignerTask)> signer;
 };
 
 }  // namespace qpop::monitor

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -16,18 +17,22 @@
 
 namespace qpop::monitor {
 
-std::vector<int> take_passed_sockets() {
+std::vector<PassedSocket> take_passed_sockets() {
   constexpr int kFirst = 3;
   constexpr std::uint64_t kMost = 64;
-  std::vector<int> fds;
+  std::vector<PassedSocket> fds;
   const char* pid = std::getenv("LISTEN_PID");
   const char* count = std::getenv("LISTEN_FDS");
+  const char* given = std::getenv("LISTEN_FDNAMES");
+  std::string_view names = given == nullptr ? "" : given;
   if (pid != nullptr && count != nullptr && base::parse_decimal(pid) == static_cast<std::uint64_t>(::getpid())) {
     const auto number = base::parse_decimal(count);
     for (int i = 0; number && *number <= kMost && i < static_cast<int>(*number); ++i) {
       ::fcntl(kFirst + i, F_SETFD, FD_CLOEXEC);
       ::fcntl(kFirst + i, F_SETFL, ::fcntl(kFirst + i, F_GETFL) | O_NONBLOCK);  // accept() in a loop must come back
-      fds.push_back(kFirst + i);
+      const auto name = names.substr(0, names.find(':'));
+      names.remove_prefix(std::min(names.size(), name.size() + 1));
+      fds.push_back({kFirst + i, std::string{name}});
     }
   }
   ::unsetenv("LISTEN_PID");

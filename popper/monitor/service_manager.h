@@ -11,8 +11,13 @@
 
 namespace qpop::monitor {
 
+struct PassedSocket {
+  int fd = -1;
+  std::string name;  ///< FileDescriptorName=, or what systemd puts there without it
+};
+
 /// Descriptors passed by the service manager (3 and up), close-on-exec set; removes the variables from the environment.
-[[nodiscard]] std::vector<int> take_passed_sockets();
+[[nodiscard]] std::vector<PassedSocket> take_passed_sockets();
 
 /// Tells the service manager, when there is one: "READY=1", "STOPPING=1", "RELOADING=1\nMONOTONIC_USEC=...".
 void notify_service_manager(const std::string& state);

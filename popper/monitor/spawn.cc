@@ -97,12 +97,15 @@ LiveSession* Monitor::spawn_session() {
   task.uid = environment_.session_user.uid;
   task.gid = environment_.session_user.gid;
   task.empty_root = empty_root_;
+  task.tls = !signers_.empty();
+  const bool can_tls = task.tls;
   task.monitor = std::move(pair->second);
   const pid_t pid = fork_role("popper-session", [&] { return roles_.session(std::move(task)); });
   if (pid < 0) return nullptr;
   LiveSession& session = sessions_[pid];
   session.pid = pid;
   session.channel = std::move(pair->first);
+  session.can_tls = can_tls;
   digest::random_bytes(session.id);
   watch(session.channel.fd(), [this, pid] { on_session_message(pid); });
   return &session;
@@ -130,6 +133,7 @@ bool Monitor::spawn_authenticator() {
   task.server_name = environment_.server_name;
   task.ask_database = asks_database(settings_);
   task.ask_system = !system_backends(settings_, environment_).empty();
+  task.take_certificates = !settings_.text(Opt::tls_client_ca_file).empty();
   task.penalties = open_penalties(settings_.text(Opt::state_dir) + "/penalties", environment_.auth_user);
   task.monitor = std::move(pair->second);
   const pid_t pid = fork_role("popper-auth", [&] { return roles_.authenticator(std::move(task)); });
@@ -141,7 +145,29 @@ bool Monitor::spawn_authenticator() {
   return true;
 }
 
-base::Result<ipc::Channel> Monitor::spawn_checker(const LiveSession& session) {
+bool Monitor::spawn_signer() {
+  auto pair = ipc::Channel::pair();
+  if (!pair) return false;
+  SignerTask task;
+  task.uid = environment_.tls_user.uid;
+  task.gid = environment_.tls_user.gid;
+  task.empty_root = empty_root_;
+  task.ciphers = settings_.text(Opt::tls_cipher_list);
+  task.only_1_2 = settings_.text(Opt::tls_version) == "tlsv1.2";
+  task.only_1_3 = settings_.text(Opt::tls_version) == "tlsv1.3";
+  task.monitor = std::move(pair->second);
+  const pid_t pid = fork_role("popper-signer", [&] { return roles_.signer(std::move(task)); });
+  if (pid < 0) return false;
+  SignerProcess& process = signers_[pid];
+  process.pid = pid;
+  newest_signer_ = pid;
+  process.channel = std::move(pair->first);
+  watch(process.channel.fd(), [this, pid] { on_signer_message(pid); });
+  send_tls_files(process);
+  return true;
+}
+
+base::Result<ipc::Channel> Monitor::spawn_checker(const LiveSession& session, bool certificate) {
   auto pair = ipc::Channel::pair();
   if (!pair) return pair.error();
   CheckerTask task;
@@ -149,6 +175,12 @@ base::Result<ipc::Channel> Monitor::spawn_checker(const LiveSession& session) {
   task.backends = system_backends(settings_, environment_);
   task.client = session.client.text;
   task.honour_password_age = settings_.boolean(Opt::check_password_expired);
+  if (certificate) {
+    task.profile.reset(::fcntl(profile_.file.get(), F_DUPFD_CLOEXEC, 0));
+    task.uid = environment_.tls_user.uid;
+    task.gid = environment_.tls_user.gid;
+    task.empty_root = empty_root_;
+  }
   const pid_t pid = fork_role("popper-check", [&] { return roles_.checker(std::move(task)); });
   if (pid < 0) return base::Error{base::ErrorKind::io, "fork failed"};
   checkers_[pid] = {session.id, clock_.monotonic_ms() + kCheckerMs};

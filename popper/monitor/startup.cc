@@ -125,6 +125,32 @@ void check_database(const Settings& settings, const Environment& environment, st
   if (auto key = open_key(path); !key) problems.push_back({fmt::format("{}: {}; APOP is not offered", named(settings, Opt::auth_db), key.error().message()), true});
 }
 
+/// What can be told without reading a certificate.
+void check_tls(const Settings& settings, std::vector<Problem>& problems) {
+  const auto& version = settings.text(Opt::tls_version);
+  if (version == "sslv2" || version == "sslv3") problems.push_back({fmt::format("{}: {} is broken and not spoken by anybody; leave the line out", named(settings, Opt::tls_version), version)});
+  if (version == "tlsv1" || version == "tlsv1.1") problems.push_back({fmt::format("{}: RFC 8996 forbids {}; TLS 1.2 and 1.3 are offered", named(settings, Opt::tls_version), version), true});
+  if (settings.text(Opt::tls_support) == "none") {
+    const auto& listen = settings.list(Opt::listen);
+    const bool at_odds = std::ranges::any_of(listen, [](const std::string& text) { const auto parsed = parse_listen(text); return parsed && parsed->tls; });
+    if (at_odds) problems.push_back({fmt::format("{}: a listen value begins with tls:, but this is none", named(settings, Opt::tls_support))});
+    return;
+  }
+  for (const auto& file : tls_files(settings)) {
+    for (const auto& path : {file.path, file.key_path}) {
+      if (!path.empty() && !path.starts_with('/')) problems.push_back({fmt::format("TLS file \"{}\" must be an absolute path", path)});
+    }
+  }
+  if (!asks_for_tls(settings)) return;
+  for (const auto& file : tls_files(settings)) {
+    auto opened = open_tls_file(file.path, !file.client_authorities && file.key_path.empty());
+    if (opened && !file.key_path.empty()) opened = open_tls_file(file.key_path, true);
+    if (opened) continue;
+    const char* hint = opened.error().kind() == base::ErrorKind::not_found && !file.client_authorities ? "; make one with: popcert init" : "";
+    problems.push_back({opened.error().message() + hint});
+  }
+}
+
 std::vector<std::string_view> words_of(std::string_view text) {
   std::vector<std::string_view> words;
   while (!text.empty()) {
@@ -200,6 +226,7 @@ Environment look_up_environment(const Settings& settings, std::vector<Problem>& 
     if (purpose != Purpose::recover) {
       environment.session_user = look_up(settings, Opt::session_user, problems);
       environment.auth_user = look_up(settings, Opt::auth_user, problems);
+      if (offers_tls(settings)) environment.tls_user = look_up(settings, Opt::tls_user, problems);
     }
     if (settings.text(Opt::mail_user).empty()) return environment;
     environment.mail_user = look_up(settings, Opt::mail_user, problems);
@@ -212,7 +239,7 @@ Environment look_up_environment(const Settings& settings, std::vector<Problem>& 
   auto own = priv::find_account(::geteuid());
   // A container may run us under a uid without a name.
   if (!own) own = priv::Account{fmt::format("uid {}", ::geteuid()), ::geteuid(), ::getegid(), "/"};
-  environment.session_user = environment.auth_user = *own;
+  environment.session_user = environment.auth_user = environment.tls_user = *own;
   environment.mail_user = *own;
   const auto& wanted = settings.text(Opt::mail_user);
   if (!wanted.empty() && wanted != own->name) {
@@ -234,6 +261,7 @@ void check_environment(const Settings& settings, const Environment& environment,
   if (purpose == Purpose::recover) return;
   check_backends(settings, environment, problems);
   if (asks_database(settings)) check_database(settings, environment, problems);
+  check_tls(settings, problems);
   for (const auto& text : settings.list(Opt::listen)) {
     auto parsed = parse_listen(text);
     if (auto numeric = parsed ? check_numeric(*parsed) : base::Status{}; !numeric) parsed = numeric.error();

@@ -24,6 +24,11 @@ void check_environment(const config::Settings& settings, const Environment& envi
 /// "state-dir (qpopper.config line 3)": where to mend it.
 [[nodiscard]] std::string named(const config::Settings& settings, config::Opt id);
 
+/// TLS was asked for, by tls-support or by a listen value: without a usable certificate the server does not start.
+[[nodiscard]] bool asks_for_tls(const config::Settings& settings);
+/// Asked for, or a certificate lies in its usual place.
+[[nodiscard]] bool offers_tls(const config::Settings& settings);
+
 /// Option auth-backends.
 [[nodiscard]] bool asks_database(const config::Settings& settings);
 /// "pam" and "shadow" in their order; none where accounts exist in the database alone.

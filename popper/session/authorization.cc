@@ -29,12 +29,12 @@ std::string Dialogue::login_name(std::string_view given) const {
 }
 
 std::string_view Dialogue::clear_text_refusal() const {
-  if (start_.clear_text_inside_tls != 0) return "[AUTH] You must use TLS/SSL or stronger authentication such as APOP to connect to this server";
+  if (start_.clear_text_inside_tls != 0 && !inside_tls_) return "[AUTH] You must use TLS/SSL or stronger authentication such as APOP to connect to this server";
   return "[AUTH] You must use stronger authentication such as APOP to connect to this server";
 }
 
 void Dialogue::on_user(const pop3::Command& command) {
-  if (start_.clear_text_allowed == 0) return err(clear_text_refusal());
+  if (!clear_text_allowed()) return err(clear_text_refusal());
   if (command.word_count == 0) return err("Too few arguments for the USER command.");
   if (command.word_count > 1) return err("Too many arguments for the USER command.");
   if (refuse_no_mime(command.words[0])) return;
@@ -124,6 +124,7 @@ void Dialogue::open_maildrop() {
     ipc::LoginRefused refused;
     ipc::EndSession end;
     if (frame && frame->read(given) && frame->descriptors.size() == 1) {
+      user_ = given.user.view();  // a certificate may have said who it is
       return take_maildrop(ipc::Channel{std::move(frame->descriptors[0])});
     }
     if (frame && frame->read(refused)) {
@@ -153,6 +154,7 @@ void Dialogue::take_maildrop(const ipc::Channel& maildrop) {
   if (rules_.hidden_first != 0) view->hide_first();
   maildrop_.emplace(std::move(*view));
   authenticator_.close();
+  tls_.close();
   state_ = State::transaction;
   const auto count = maildrop_->count();
   ok(fmt::format("{} has {} visible message{} ({} hidden) in {} octets.", user_, count, count == 1 ? "" : "s", maildrop_->hidden_count(),
@@ -189,7 +191,8 @@ void Dialogue::refuse_login(ipc::MaildropFailure failure) {
 void Dialogue::on_capa() {
   std::string text = "+OK Capability list follows\r\nTOP\r\n";
   const bool logged_in = state_ == State::transaction;
-  if (start_.clear_text_allowed != 0) text += "USER\r\n";
+  if (clear_text_allowed()) text += "USER\r\n";
+  if (start_.tls == ipc::TlsUse::stls && !inside_tls_ && !logged_in) text += "STLS\r\n";
   if (mechanisms() != 0) text += "SASL " + sasl::list(mechanisms()) + "\r\n";
   text += "UIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n" + announcements();
   if (start_.shy == 0 || logged_in) text += "IMPLEMENTATION Qpopper-version-" QPOP_VERSION "\r\n";

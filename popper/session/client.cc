@@ -28,11 +28,11 @@ bool Client::has_line_waiting() const {
   return std::memchr(input_.data() + input_begin_, '\n', input_end_ - input_begin_) != nullptr;
 }
 
-Client::Event Client::wait(std::int64_t deadline_ms) {
+Client::Event Client::wait(short events, std::int64_t deadline_ms) {
   for (;;) {
     const std::int64_t left = deadline_ms - clock_.monotonic_ms();
     if (left <= 0) return Event::timeout;
-    std::array<pollfd, 2> watched{pollfd{socket_.get(), POLLIN, 0}, pollfd{wake_fd_, POLLIN, 0}};
+    std::array<pollfd, 2> watched{pollfd{socket_.get(), events, 0}, pollfd{wake_fd_, POLLIN, 0}};
     const int count = ::poll(watched.data(), watched.size(), static_cast<int>(std::min<std::int64_t>(left, 1'000'000)));
     if (count < 0 && errno != EINTR) return Event::closed;
     if (count <= 0) continue;
@@ -55,12 +55,78 @@ Client::Event Client::next(std::int64_t deadline_ms) {
       continue;
     }
     if (!flush()) continue;
-    if (const Event event = wait(deadline_ms); event != Event::line) return event;
-    const ssize_t got = ::read(socket_.get(), input_.data(), input_.size());
-    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (got <= 0) return Event::closed;
+    // TLS may hold octets that it has read already, so it is asked before anybody waits.
+    std::size_t got = 0;
+    const Got outcome = receive(input_, got);
+    if (outcome == Got::gone) return Event::closed;
+    if (outcome != Got::octets) {
+      const Event event = wait(outcome == Got::want_write ? POLLOUT : POLLIN, deadline_ms);
+      if (event != Event::line) return event;
+      continue;
+    }
     input_begin_ = 0;
-    input_end_ = static_cast<std::size_t>(got);
+    input_end_ = got;
+  }
+}
+
+namespace {
+
+template <class Got>
+Got to_got(tls::Connection::Outcome outcome) {
+  switch (outcome) {
+    case tls::Connection::Outcome::done:
+      return Got::octets;
+    case tls::Connection::Outcome::want_read:
+      return Got::want_read;
+    case tls::Connection::Outcome::want_write:
+      return Got::want_write;
+    case tls::Connection::Outcome::closed:
+    case tls::Connection::Outcome::failed:
+      return Got::gone;
+  }
+  return Got::gone;
+}
+
+}  // namespace
+
+Client::Got Client::receive(std::span<char> out, std::size_t& got) {
+  if (tls_) return to_got<Got>(tls_->read(out, got));
+  for (;;) {
+    const ssize_t count = ::read(socket_.get(), out.data(), out.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) return Got::want_read;
+    if (count <= 0) return Got::gone;
+    got = static_cast<std::size_t>(count);
+    return Got::octets;
+  }
+}
+
+Client::Got Client::send(std::string_view octets, std::size_t& put) {
+  if (tls_) return to_got<Got>(tls_->write(octets, put));
+  for (;;) {
+    const ssize_t count = ::sendto(socket_.get(), octets.data(), octets.size(), MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno == EAGAIN ? Got::want_write : Got::gone;
+    put = static_cast<std::size_t>(count);
+    return Got::octets;
+  }
+}
+
+bool Client::has_input() {
+  if (input_begin_ < input_end_) return true;
+  pollfd watched{socket_.get(), POLLIN, 0};
+  return ::poll(&watched, 1, 0) > 0;
+}
+
+Client::Event Client::secure(std::unique_ptr<tls::Connection> connection, std::int64_t deadline_ms) {
+  tls_ = std::move(connection);
+  reader_.wipe();
+  for (;;) {
+    const Got outcome = to_got<Got>(tls_->handshake());
+    if (outcome == Got::octets) return Event::line;
+    if (outcome == Got::gone) return Event::closed;
+    const Event event = wait(outcome == Got::want_write ? POLLOUT : POLLIN, deadline_ms);
+    if (event != Event::line) return event;
   }
 }
 
@@ -80,17 +146,15 @@ void Client::put(std::string_view text) {
 bool Client::flush() {
   std::size_t sent = 0;
   while (sent < used_ && !failed_) {
-    const ssize_t count = ::sendto(socket_.get(), output_.data() + sent, used_ - sent, MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0);
-    if (count >= 0) {
-      sent += static_cast<std::size_t>(count);
-      continue;
-    }
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN) {
+    std::size_t put = 0;
+    const Got outcome = send({output_.data() + sent, used_ - sent}, put);
+    sent += put;
+    if (outcome == Got::octets) continue;
+    if (outcome == Got::gone) {
       failed_ = true;
       break;
     }
-    pollfd watched{socket_.get(), POLLOUT, 0};
+    pollfd watched{socket_.get(), static_cast<short>(outcome == Got::want_write ? POLLOUT : POLLIN), 0};
     if (::poll(&watched, 1, static_cast<int>(write_timeout_ms_)) == 0) failed_ = stalled_ = true;
   }
   used_ = 0;
@@ -98,7 +162,7 @@ bool Client::flush() {
 }
 
 void Client::shut() {
-  flush();
+  if (flush() && tls_) tls_->close_notify();
   ::shutdown(socket_.get(), SHUT_WR);
 }
 

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
-// The client's connection: command lines in, responses out through one buffer, so that an answer leaves in one write.
+// The client's connection, in clear or inside TLS: command lines in, responses out through one buffer, so that an answer leaves in one write.
 //
 // Runs as: popnet, without any right.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/unique_fd.h"
 #include "common/pop3/command.h"
+#include "common/tls/server.h"
 
 namespace qpop::session {
 
@@ -46,15 +49,27 @@ class Client {
   [[nodiscard]] bool failed() const { return failed_; }
   [[nodiscard]] bool stalled() const { return stalled_; }
 
+  /// Octets that came behind the command that was handed out last.
+  [[nodiscard]] bool has_input();
+  [[nodiscard]] int socket() const { return socket_.get(); }
+  /// From here on everything goes through `connection`, once its handshake is done. Event::line: it is; closed: the peer is gone or
+  /// tls_failure() says why it failed; timeout, monitor as in next().
+  Event secure(std::unique_ptr<tls::Connection> connection, std::int64_t deadline_ms);
+  [[nodiscard]] const tls::Connection* tls() const { return tls_.get(); }
+
   /// No more output; the peer sees the end of the connection behind all that was sent.
   void shut();
 
  private:
-  /// Waits for input; true when the socket is readable.
-  Event wait(std::int64_t deadline_ms);
+  enum class Got : std::uint8_t { octets, want_read, want_write, gone };
+  /// Waits until the socket can be read, or written: Event::line then.
+  Event wait(short events, std::int64_t deadline_ms);
+  Got receive(std::span<char> out, std::size_t& got);
+  Got send(std::string_view octets, std::size_t& put);
   [[nodiscard]] bool has_line_waiting() const;
 
   base::UniqueFd socket_;
+  std::unique_ptr<tls::Connection> tls_;  ///< empty outside TLS
   int wake_fd_;
   std::int64_t write_timeout_ms_;
   base::Clock& clock_;

@@ -21,6 +21,7 @@
 #include "common/sasl/scram.h"
 #include "popper/session/client.h"
 #include "popper/session/maildrop_view.h"
+#include "popper/session/tls_link.h"
 
 namespace qpop::session {
 
@@ -35,7 +36,7 @@ enum class End : std::uint8_t { quit, closed, timeout, refused, shutdown, failur
 
 class Dialogue {
  public:
-  Dialogue(const ipc::StartSession& start, Client& client, ipc::Channel& monitor, ipc::Channel& authenticator, base::Clock& clock);
+  Dialogue(const ipc::StartSession& start, Client& client, ipc::Channel& monitor, ipc::Channel& authenticator, TlsLink& tls, base::Clock& clock);
 
   /// From greeting to the end. Returns why it ended.
   End run();
@@ -74,6 +75,13 @@ class Dialogue {
   void take_maildrop(const ipc::Channel& maildrop);
   void refuse_login(ipc::MaildropFailure failure);
 
+  // tls.cc
+  void on_stls(const pop3::Command& command);
+  bool begin_tls();
+  void handshake_failed(Client::Event event);
+  bool enter_tls();
+  [[nodiscard]] bool clear_text_allowed() const;
+
   // sasl.cc
   void on_auth(const pop3::Command& command);
   void list_mechanisms();
@@ -82,6 +90,7 @@ class Dialogue {
   void auth_login(std::optional<std::string_view> initial);
   void auth_cram_md5();
   void auth_scram(sasl::Mechanism mechanism, std::optional<std::string_view> initial);
+  void auth_external(std::optional<std::string_view> initial);
   void scram_final(const sasl::ClientFirst& first, std::string_view message);
   bool take_response(std::string_view challenge, std::optional<std::string_view> initial, sasl::Message& out);
   bool decode_response(std::string_view line, sasl::Message& out);
@@ -135,6 +144,7 @@ class Dialogue {
   Client& client_;
   ipc::Channel& monitor_;
   ipc::Channel& authenticator_;
+  TlsLink& tls_;
   base::Clock& clock_;
   State state_ = State::authorization;
   End end_ = End::quit;
@@ -148,6 +158,7 @@ class Dialogue {
   int exchanges_ = 0;  ///< SASL exchanges begun
   bool exchange_begun_ = false;  ///< the authenticator holds a challenge for us
   sasl::MechanismSet usable_ = 0;
+  bool inside_tls_ = false;
   sasl::ChannelFacts channel_facts_;  ///< of TLS; empty as long as there is none
   std::optional<MaildropView> maildrop_;
   ipc::MaildropOpened rules_;  ///< the options that hold for this user; once the maildrop is open

@@ -20,7 +20,7 @@ constexpr int kAnswerMs = 30'000;  // of the authenticator to a question that it
 /// What the client may use now.
 sasl::MechanismSet Dialogue::mechanisms() const {
   auto set = usable_;
-  if (start_.clear_text_allowed == 0) set &= ~(sasl::bit(sasl::Mechanism::plain) | sasl::bit(sasl::Mechanism::login));
+  if (!clear_text_allowed()) set &= ~(sasl::bit(sasl::Mechanism::plain) | sasl::bit(sasl::Mechanism::login));
   return set;
 }
 
@@ -61,7 +61,7 @@ void Dialogue::run_mechanism(sasl::Mechanism mechanism, std::optional<std::strin
     case sasl::Mechanism::scram_sha_256_plus:
       return auth_scram(mechanism, initial);
     case sasl::Mechanism::external:
-      return err("Unknown authentication mechanism.");  // never announced as long as there is no TLS
+      return auth_external(initial);
   }
 }
 
@@ -182,6 +182,23 @@ void Dialogue::auth_scram(sasl::Mechanism mechanism, std::optional<std::string_v
   sasl::Message final_message;
   if (!take_response(challenge.text.view(), std::nullopt, final_message)) return;
   scram_final(*first, final_message.view());
+}
+
+/// Who holds the key of a certificate is what the client proved in its handshake; the proof is judged elsewhere.
+void Dialogue::auth_external(std::optional<std::string_view> initial) {
+  sasl::Message message;
+  if (!take_response("", initial, message)) return;
+  if (!message.view().empty() && !sasl::is_name(message.view())) return syntax_failed({base::ErrorKind::malformed, "authorization name"});
+  ipc::VerifyExternal request;
+  request.authorization.set(message.view());
+  user_ = message.view().empty() ? "(certificate)" : std::string{message.view()};
+  has_user_ = true;
+  request.user.set(user_);
+  const auto proof = client_.tls()->client_proof();
+  request.octets = static_cast<std::uint32_t>(proof.size());
+  auto sent = authenticator_.send(request);
+  if (sent) sent = ipc::send_proof(authenticator_, proof, true);
+  conclude_login(sent);
 }
 
 void Dialogue::scram_final(const sasl::ClientFirst& first, std::string_view message) {

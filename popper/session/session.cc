@@ -18,11 +18,12 @@ constexpr int kGreetingMs = 30'000;
 }  // namespace
 
 Dialogue::Dialogue(const ipc::StartSession& start, Client& client, ipc::Channel& monitor, ipc::Channel& authenticator,
-                   base::Clock& clock)
+                   TlsLink& tls, base::Clock& clock)
     : start_(start),
       client_(client),
       monitor_(monitor),
       authenticator_(authenticator),
+      tls_(tls),
       clock_(clock),
       opened_ms_(clock.monotonic_ms()),
       last_command_ms_(opened_ms_) {}
@@ -37,6 +38,7 @@ bool Dialogue::greet() {
   }
   stamp_ = greeting.stamp.view();
   usable_ = greeting.mechanisms;
+  if (inside_tls_ && !enter_tls()) return false;
   const auto text = start_.shy != 0 ? std::string{"ready"} : fmt::format("Qpopper (version " QPOP_VERSION ") at {} starting.", start_.server_name.view());
   ok(stamp_.empty() ? text : fmt::format("{}  {}", text, stamp_));
   return true;
@@ -55,7 +57,8 @@ void Dialogue::finish(End why) {
 }
 
 End Dialogue::run() {
-  if (greet()) {
+  const bool ready = start_.tls != ipc::TlsUse::at_once || begin_tls();
+  if (ready && greet()) {
     while (state_ != State::done) {
       const auto event = client_.next(deadline());
       if (event == Client::Event::line) {
@@ -126,6 +129,8 @@ void Dialogue::handle_line() {
       return on_apop(command);
     case auth:
       return on_auth(command);
+    case stls:
+      return on_stls(command);
     case http:
     case unknown:
       return on_unknown(command);
@@ -180,6 +185,14 @@ base::Status give_up_rights(const Start& start) {
 int run_session(Start start) {
   const ipc::Channel& monitor = start.monitor;
   ipc::log_to(monitor);
+  // While it waits for a client, and before anything is closed off.
+  TlsLink tls;
+  if (start.tls) {
+    if (auto done = tls.prepare(); !done) {
+      log::fatal("session: {}", done.error().message());
+      return 3;
+    }
+  }
   if (auto done = give_up_rights(start); !done) {
     log::fatal("session: {}", done.error().message());
     return 3;
@@ -187,10 +200,19 @@ int run_session(Start start) {
   base::SystemClock clock;
   auto frame = monitor.receive();
   ipc::StartSession begin;
-  if (!frame || !frame->read(begin) || frame->descriptors.size() != 2) return 0;  // a spare that was never needed
+  if (!frame || !frame->read(begin)) return 0;  // a spare that was never needed
+  const bool has_tls = begin.tls == ipc::TlsUse::stls || begin.tls == ipc::TlsUse::at_once;
+  if (frame->descriptors.size() != (has_tls ? 4U : 2U)) return 0;
+  if (has_tls) {
+    if (auto done = tls.take_profile(std::move(frame->descriptors[2]), ipc::Channel{std::move(frame->descriptors[3])}); !done) {
+      log::error("session: {}", done.error().at("certificates").message());
+      if (begin.tls == ipc::TlsUse::at_once) return 0;  // never in clear
+      begin.tls = ipc::TlsUse::not_now;
+    }
+  }
   ipc::Channel authenticator{std::move(frame->descriptors[1])};
   Client client{std::move(frame->descriptors[0]), monitor.fd(), std::int64_t{begin.write_seconds} * 1000, clock};
-  Dialogue dialogue{begin, client, start.monitor, authenticator, clock};
+  Dialogue dialogue{begin, client, start.monitor, authenticator, tls, clock};
   dialogue.run();
   return 0;
 }

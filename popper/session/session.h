@@ -18,6 +18,7 @@ struct Start {
   uid_t uid = 0;
   gid_t gid = 0;
   std::string empty_root;  ///< folder to chroot into; "" when not root
+  bool tls = false;        ///< its client may want TLS
   ipc::Channel monitor;
 };
 

@@ -47,6 +47,8 @@ void Dialogue::dispatch_transaction(const pop3::Command& command) {
     case apop:
     case auth:
       return err("You are logged in already.");
+    case stls:
+      return err("STLS comes before login.");
     case capa:
     case quit:
     case http:

@@ -20,7 +20,8 @@ def prepare(site):
     day = int(time.time() // 86400)
     good = f"{hash_of(WORD)}:{day}:0:99999:7:::"
     shut = "*:19000:0:99999:7:::"
-    bind_etc(site, {"popnet": (64401, "/usr/sbin/nologin", shut), "pop": (64402, "/usr/sbin/nologin", shut), "ada": (ADA, "/bin/sh", good),
+    bind_etc(site, {"popnet": (64401, "/usr/sbin/nologin", shut), "pop": (64402, "/usr/sbin/nologin", shut),
+                    "popkey": (64400, "/usr/sbin/nologin", shut), "ada": (ADA, "/bin/sh", good),
                     "bob": (BOB, "/bin/sh", good)})
     lines = []
     for name, uid in (("ada", ADA), ("bob", BOB)):

@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import PASSWORD, Pop, Site, enter_private_namespace, mailbox, message, program, wait_until  # noqa: E402
 from interrupted import children, name_of  # noqa: E402
 
-UIDS = {"popnet": 64401, "pop": 64402, "ada": 64403, "toor": 5}
+UIDS = {"popnet": 64401, "pop": 64402, "ada": 64403, "popkey": 64404, "toor": 5}
 
 
 def prepare(site):
@@ -40,6 +40,9 @@ def prepare(site):
         os.chmod(path, 0o660)
     for argv, text in ((["-init"], None), (["-user", "ada", "-stdin"], PASSWORD), (["-user", "toor", "-stdin"], PASSWORD)):
         subprocess.run([program("popauth"), *argv], input=(text or "").encode() + b"\n", check=True, stderr=subprocess.DEVNULL)
+    certificate = os.path.join(site.root, "cert.pem")
+    subprocess.run([program("popcert"), "init", "--host", "pop.example.org", "--file", certificate], check=True, stdout=subprocess.DEVNULL)
+    site.options.update({"tls-support": "stls", "tls-server-cert-file": certificate})
     os.chmod(site.state, 0o711)
     site.options.update({"spool-dir": "/var/mail"})
     site.database = "/etc/pop.auth"
@@ -86,6 +89,15 @@ def check_sessions(site):
         assert int(facts["CapEff"], 16) == 0 and int(facts["CapPrm"], 16) == 0
         assert os.path.realpath(os.readlink(f"/proc/{pid}/root")) == os.path.join(site.state, "empty")
         assert os.listdir(f"/proc/{pid}/root/") == []
+
+
+def check_signer(site):
+    signer, = by_name(site, "popper-signer")
+    facts = status(signer)
+    assert facts["Uid"].split() == [str(UIDS["popkey"])] * 4 and facts["Groups"].split() == [str(UIDS["popkey"])], facts
+    assert facts["NoNewPrivs"] == "1" and facts["Seccomp"] == "2" and int(facts["CapEff"], 16) == 0
+    assert os.listdir(f"/proc/{signer}/root/") == [], "an empty root"
+    assert not [name for name in descriptors(signer) if name.endswith(".pem")], "files are read once"
 
 
 def check_login(site):
@@ -174,6 +186,7 @@ def main():
             wait_until(lambda: len(by_name(site, "popper-session")) >= 4, what="waiting sessions")
             time.sleep(0.2)
             check_sessions(site)
+            check_signer(site)
             client = check_login(site)
             check_maildrop_process(site, client)
             check_refusals(site)

@@ -25,15 +25,16 @@ def mac(key, text):
 
 
 class Exchange:
-    def __init__(self, site, user="ada", password=PASSWORD, header="n,,", initial=True, client=None):
+    def __init__(self, site, user="ada", password=PASSWORD, header="n,,", initial=True, client=None, mechanism="SCRAM-SHA-256", binding=b""):
         self.client = client or Pop(site.connect())
         self.header = header
+        self.binding = binding
         bare = f"n={user},r=clientnonce"
         first = b64((header + bare).encode())
         if initial:
-            answer = self.client.command(f"AUTH SCRAM-SHA-256 {first}")
+            answer = self.client.command(f"AUTH {mechanism} {first}")
         else:
-            assert self.client.command("AUTH SCRAM-SHA-256") == b"+ \r\n"
+            assert self.client.command(f"AUTH {mechanism}") == b"+ \r\n"
             answer = self.client.command(first)
         self.refused = None if answer.startswith(b"+ ") else answer
         if self.refused:
@@ -46,7 +47,7 @@ class Exchange:
         self.before = bare + "," + server_first + ","
 
     def final(self, channel=None, nonce=None):
-        without = f"c={b64((self.header if channel is None else channel).encode())},r={nonce or self.nonce}"
+        without = f"c={b64((self.header if channel is None else channel).encode() + self.binding)},r={nonce or self.nonce}"
         message = self.before + without
         client_key = mac(self.salted, "Client Key")
         proof = xor(client_key, mac(hashlib.sha256(client_key).digest(), message))

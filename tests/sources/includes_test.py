@@ -30,10 +30,11 @@ RULES = {
     "popper/resolver": {"common/base", "common/log", "common/ipc", "common/priv"},
     "popper/monitor": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/digest", "common/files"},
     "popper/session": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/pop3", "common/sasl",
-                       "common/digest", "common/listing"},
+                       "common/digest", "common/listing", "common/tls"},
     "popper/authenticator": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/authdb", "common/sasl",
                              "common/digest"},
-    "popper/checker": {"common/base", "common/log", "common/ipc", "common/priv"},
+    "popper/signer": {"common/base", "common/log", "common/ipc", "common/priv", "common/tls"},
+    "popper/checker": {"common/base", "common/log", "common/ipc", "common/priv", "common/tls"},
     # A command of its own, not a role: it uses the maildrop's way of finding out what holds for a user.
     "popper/takeover": {"common/base", "common/log", "common/config", "common/priv", "common/mbox", "common/spool", "common/listing",
                         "common/files", "popper/maildrop"},

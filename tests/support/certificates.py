@@ -124,3 +124,41 @@ class Maker:
 
     def of_middle(self, name, key=None, **how):
         return self.issue(name, key or self.key, (self.middle, self.new_key("middle")), **how)
+
+
+def broken_installations(maker):
+    """What stands in the one file, what popcert check must find, and its exit code."""
+    good = maker.pem(maker.key, maker.leaf, maker.middle)
+    leaf_key = maker.pem(maker.key)
+    return {
+        "well": (good, {}, 0),
+        "wrong name": (maker.pem(maker.other_name_key, maker.other_name, maker.middle), {"name-mismatch": "critical"}, 2),
+        "common name alone": (maker.pem(maker.bare_key, maker.bare), {"no-names": "critical", "self-signed": "note"}, 2),
+        "expired": (maker.pem(maker.key, maker.expired, maker.middle), {"expired": "critical"}, 2),
+        "expired issuer": (maker.pem(maker.key, maker.of_old, maker.old_middle), {"expired": "critical"}, 2),
+        "not yet valid": (maker.pem(maker.key, maker.future, maker.middle), {"not-yet-valid": "critical"}, 2),
+        "expires soon": (maker.pem(maker.key, maker.soon, maker.middle), {"expires-soon": "warning"}, 1),
+        "no intermediate": (maker.pem(maker.key, maker.leaf), {"chain-incomplete": "critical"}, 2),
+        "reversed chain": (maker.pem(maker.key, maker.middle, maker.leaf), {"chain-order": "critical", "no-names": "critical", "authority-served": "critical"}, 2),
+        "two reversed issuers": (maker.pem(maker.key, maker.deep, maker.middle, maker.lower), {"chain-order": "critical"}, 2),
+        "stranger in the chain": (maker.pem(maker.key, maker.leaf, maker.middle, maker.stranger), {"stray-certificates": "warning", "root-included": "note"}, 1),
+        "root included": (maker.pem(maker.key, maker.leaf, maker.middle, maker.root), {"root-included": "note"}, 0),
+        "key of another": (maker.pem(maker.stranger_key, maker.leaf, maker.middle), {"key-mismatch": "critical"}, 2),
+        "no key": (maker.pem(maker.leaf, maker.middle), {"no-key": "critical"}, 2),
+        "no certificate": (leaf_key, {"no-certificate": "critical"}, 2),
+        "two keys": (good + maker.pem(maker.stranger_key), {"several-keys": "warning"}, 1),
+        "encrypted key": (maker.encrypted_key() + maker.pem(maker.leaf, maker.middle), {"key-encrypted": "critical"}, 2),
+        "old encrypted key": (maker.old_encrypted_key() + maker.pem(maker.leaf, maker.middle), {"key-encrypted": "critical"}, 2),
+        "SHA-1": (maker.pem(maker.key, maker.sha1, maker.middle), {"weak-signature": "critical"}, 2),
+        "SHA-1, self-signed": (maker.pem(maker.self_sha1_key, maker.self_sha1), {"weak-signature": "critical", "self-signed": "note"}, 2),
+        "1024 bits": (maker.pem(maker.short_key, maker.short, maker.middle), {"weak-key": "critical"}, 2),
+        "for clients alone": (maker.pem(maker.key, maker.client, maker.middle), {"wrong-purpose": "critical"}, 2),
+        "empty": ("", {"no-certificate": "critical", "no-key": "critical"}, 2),
+        "a web page": ("<html>404</html>\n", {"no-certificate": "critical", "no-key": "critical"}, 2),
+        "mark of an editor": ("\ufeff" + good, {"byte-order-mark": "warning"}, 1),
+        "Windows line ends": (good.replace("\n", "\r\n"), {"line-ends": "note"}, 0),
+        "cut off": (good[:-200], {"damaged": "critical", "chain-incomplete": "critical"}, 2),
+        "edited": (good.replace("MII", "MI!", 2), {"damaged": "critical"}, 2),
+        "unknown authority": (maker.pem(maker.stranger_leaf_key, maker.stranger_leaf), {"chain-incomplete": "critical"}, 2),
+        "long-lived": (maker.pem(maker.key, maker.long, maker.middle), {"long-lived": "note"}, 0),
+    }

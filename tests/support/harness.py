@@ -172,13 +172,13 @@ class Site:
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
-    def start_single(self):
+    def start_single(self, arguments=()):
         """popper as inetd starts it, with one end of a socket pair; returns the other end."""
         if not os.path.exists(self.config):
             self.write_config()
         ours, theirs = socket.socketpair()
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen([program("popper"), "-f", self.config], stdin=theirs, stdout=theirs, stderr=log,
+        self.process = subprocess.Popen([program("popper"), "-f", self.config, *arguments], stdin=theirs, stdout=theirs, stderr=log,
                                         env=self.environment(), **self.identity())
         log.close()
         theirs.close()

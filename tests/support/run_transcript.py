@@ -13,6 +13,7 @@ single: popper as inetd starts it, on one end of a socket pair. tcp: the daemon 
   C< BYTES                 sends raw bytes, \\r \\n \\0 \\xHH escaped
   S: LINE                  expects exactly this line, with a final * this prefix
   S= REGEX                 expects a line that the whole expression matches
+  @outside-tls             what it shows is another thing inside TLS: it does not run there
   @pause SECONDS           waits
   @append NAME             appends a file of the corpus to the spool, as a delivery agent would
   @rewrite NAME            another program replaces the content of the spool
@@ -26,11 +27,13 @@ import hashlib
 import os
 import re
 import socket
+import ssl
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import PASSWORD, TOP, Site  # noqa: E402
+from tls_site import HOST, TlsSite, context_for  # noqa: E402
 
 SPOOLS = os.path.join(TOP, "tests", "corpus", "spools")
 
@@ -48,6 +51,17 @@ def read_spool_file(name):
         return file.read()
 
 
+def read_line(connection):
+    """Octet by octet: what follows belongs to TLS."""
+    line = b""
+    while not line.endswith(b"\n"):
+        octet = connection.recv(1)
+        if not octet:
+            raise Failure("connection closed")
+        line += octet
+    return line
+
+
 class Player:
     def __init__(self, site, mode):
         self.site = site
@@ -62,15 +76,27 @@ class Player:
     def open(self):
         if self.connection:
             self.connection.close()
+        greeting = b""
         if self.mode == "tcp":
             if self.site.process is None:
                 self.site.start()
             self.connection = self.site.connect()
+        elif self.mode in ("stls", "tls"):
+            if self.site.process is None:
+                self.site.start_tls()
+            context = context_for(None)
+            plain = self.site.connect_tls() if self.mode == "tls" else self.site.connect()
+            if self.mode == "stls":
+                greeting = read_line(plain)
+                plain.sendall(b"STLS\r\n")
+                if not read_line(plain).startswith(b"+OK"):
+                    raise Failure("STLS is refused")
+            self.connection = context.wrap_socket(plain, server_hostname=HOST)
         else:
             if self.site.process is not None:
                 self.site.process.wait(20)
             self.connection = self.site.start_single()
-        self.buffer = b""
+        self.buffer = greeting
         self.greeted = False
 
     def line(self):
@@ -81,7 +107,7 @@ class Player:
                 data = self.connection.recv(65536)
             except socket.timeout:
                 raise Failure("no answer within 20 s")
-            except ConnectionResetError:
+            except (ConnectionResetError, ssl.SSLError):
                 data = b""
             if not data:
                 raise Failure("connection closed, a line was expected; rest: %r" % self.buffer)
@@ -139,7 +165,7 @@ class Player:
         self.greet()
         try:
             data = self.buffer + self.connection.recv(4096)
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLError):
             data = b""
         if data:
             raise Failure(f"end of connection expected, got {data!r}")
@@ -243,9 +269,9 @@ def play(mode, path):
             at += maildrop == "inline"
         elif line.startswith("@log "):
             expected.append(line[5:])
-        elif line and not line.startswith("#"):
+        elif line and not line.startswith("#") and line != "@outside-tls":
             steps.append((at, line))
-    with Site(config) as site:
+    with TlsSite(config) if mode in ("stls", "tls") else Site(config) as site:
         player = Player(site, mode)
         player.set_maildrop(maildrop, inline)
         try:
