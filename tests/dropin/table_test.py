@@ -27,10 +27,10 @@ def transcript(name):
     return f"tests/transcripts/{name}.pop3"
 
 
-# Option of the original: class, a value as its configurations have it, the test that proves what it does today.
+# Option of the original: class (its own, but for announce-login-delay: a limit that is kept to is not the user's to lift), a value as its configurations have it, the test that proves what it does today.
 OPTIONS = {
     "announce-expire": ("N", "30", transcript("announce-per-user")),
-    "announce-login-delay": ("N", "60", transcript("login-delay")),
+    "announce-login-delay": ("U", "60", transcript("login-delay")),
     "auth-file": ("I", "/etc/pop.allow", "tests/e2e/system_accounts_test.py"),
     "auto-delete": ("U", "true", transcript("auto-delete")),
     "bulldb-max-tries": ("N", "10", HERE),
