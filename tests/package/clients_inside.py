@@ -117,10 +117,11 @@ def nmh():
     write(".netrc", f"machine {HOST}\nlogin ada\npassword {PASSWORD}\n")
     write(".mh_profile", f"Path: {HOME}/Mail\n")
     write("Mail/inbox/.keep", "")
+    write("Mail/mhe/.keep", "")
     ids = deliver()
     run(["inc", "-host", HOST, "-user", "ada", "-port", TLS_PORT, "-initialtls", "-nocertverify", "-notruncate", "+inbox"])
     # As mh-e calls it: silent, into +inbox, the password from .netrc.
-    run(["inc", "-host", HOST, "-user", "ada", "-port", PORT, "-tls", "-nocertverify", "-silent", "+mhe"], "y\n")
+    run(["inc", "-host", HOST, "-user", "ada", "-port", PORT, "-tls", "-nocertverify", "-silent", "+mhe"])
     assert_all(ids, read("Mail/inbox/[0-9]*"), "inc")
     assert_all(ids, read("Mail/mhe/[0-9]*"), "inc as mh-e")
     assert spool() == ""
