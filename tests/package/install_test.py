@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The Debian package in a bare Debian 12 tree: lintian, units, first installation, the service as its unit starts it, a real MTA, real clients, upgrade,
-removal, purge. Needs root, debootstrap and the mirror of this machine's own apt. Usage: install_test.py [--keep]"""
+removal, purge. Needs root, debootstrap and the mirror of this machine's own apt. Usage: install_test.py [--keep] [CLIENT...]"""
 import glob
 import os
 import re
@@ -182,7 +182,7 @@ def main():
         shutil.copytree(os.path.join(TOP, "tests"), tree.path + "/srv/tests", ignore=shutil.ignore_patterns("corpus", "__pycache__"))
         service = Service(tree)
         try:
-            print(tree.inside("python3", "/srv/tests/package/clients_inside.py", str(service.port), str(service.tls_port)), end="")
+            print(tree.inside("python3", "/srv/tests/package/clients_inside.py", str(service.port), str(service.tls_port), *[word for word in sys.argv[1:] if word != "--keep"]), end="")
         except AssertionError:
             print(service.text()[-4000:])
             raise
