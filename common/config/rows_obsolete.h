@@ -25,8 +25,8 @@ inline constexpr std::array kObsoleteRows{
            "Every user has what server mode promised.", true},
     Option{Opt::group_no_server_mode, "group-no-server-mode", 0, Type::text, Scope::U, "", 0, 0, "", "obsolete: no need",
            "Other programs may change the spool at any time, so nobody has to be kept out of server mode.", true},
-    Option{Opt::chunky_writes, "chunky-writes", 0, Type::mnemonic, Scope::N, "default", 0, 0, "default always tls never", "obsolete: always so",
-           "Answers are always sent through one buffer, in full TLS records.", true},
+    Option{Opt::chunky_writes, "chunky-writes", 0, Type::mnemonic, Scope::N, "default", 0, 0, "default always tls ssl never", "obsolete: always so",
+           "An answer always leaves in as few writes as can be, in full TLS records.", true},
     Option{Opt::bulldb_nonfatal, "bulldb-nonfatal", 'B', Type::boolean, Scope::N, "false", 0, 0, "", "obsolete: see popbull-dir",
            "There is no bulletin database; the number of the last bulletin lies in state-dir.", true},
     Option{Opt::bulldb_max_tries, "bulldb-max-tries", 0, Type::integer, Scope::N, "75", 0, 1000000, "", "obsolete: see popbull-dir",
@@ -37,14 +37,14 @@ inline constexpr std::array kObsoleteRows{
            "Kerberos passwords can be checked by PAM (auth-backends).", true},
     Option{Opt::kerberos_service, "kerberos-service", 'K', Type::text, Scope::U, "", 0, 0, "", "obsolete: see auth-backends",
            "Kerberos passwords can be checked by PAM (auth-backends).", true},
-    Option{Opt::tls_options, "tls-options", 0, Type::integer, Scope::U, "0", 0, 4294967295, "", "obsolete: see tls-version",
+    Option{Opt::tls_options, "tls-options", 0, Type::text, Scope::U, "", 0, 0, "", "obsolete: see tls-version",
            "The numbers meant options of the OpenSSL of their time and mean others today. What is safe is always set; see tls-version and tls-cipher-list.", true},
     Option{Opt::tls_workarounds, "tls-workarounds", 0, Type::boolean, Scope::U, "false", 0, 0, "", "obsolete: no need",
            "The clients that needed them do not speak TLS 1.2.", true},
     Option{Opt::tls_identity_file, "tls-identity-file", 0, Type::text, Scope::I, "", 0, 0, "", "obsolete: see tls-server-cert-file",
-           "Certificates and key in one file belong to tls-server-cert-file; popcert install takes files of other forms over.", true},
+           "It was for another library; put key and certificates in PEM into the file of tls-server-cert-file (popcert install takes them in any form).", true},
     Option{Opt::tls_passphrase, "tls-passphrase", 0, Type::text, Scope::I, "", 0, 0, "", "obsolete: see tls-private-key-file",
-           "The key must not be encrypted; popcert install takes an encrypted one over.", true},
+           "A server that starts by itself cannot be asked for it, and one that lies beside the key protects nothing: store the key without (popcert install).", true},
 };
 
 }  // namespace qpop::config

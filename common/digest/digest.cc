@@ -72,6 +72,27 @@ Digest32 sha256(std::span<const std::string_view> parts) {
   return out;
 }
 
+struct Sha256Stream::State {
+  Ctx ctx{EVP_MD_CTX_new()};
+};
+
+Sha256Stream::Sha256Stream() : state_(std::make_unique<State>()) {
+  require(state_->ctx != nullptr && EVP_DigestInit_ex(state_->ctx.get(), EVP_sha256(), nullptr) == 1);
+}
+Sha256Stream::Sha256Stream(Sha256Stream&&) noexcept = default;
+Sha256Stream& Sha256Stream::operator=(Sha256Stream&&) noexcept = default;
+Sha256Stream::~Sha256Stream() = default;
+
+void Sha256Stream::add(std::string_view bytes) { require(EVP_DigestUpdate(state_->ctx.get(), bytes.data(), bytes.size()) == 1); }
+
+Digest32 Sha256Stream::take() {
+  ++work().hashes;
+  Digest32 out{};
+  require(EVP_DigestFinal_ex(state_->ctx.get(), reinterpret_cast<unsigned char*>(out.data()), nullptr) == 1);
+  require(EVP_DigestInit_ex(state_->ctx.get(), nullptr, nullptr) == 1);
+  return out;
+}
+
 std::string md5_hex(std::string_view stamp, std::string_view secret) {
   ++work().hashes;
   const Ctx ctx{EVP_MD_CTX_new()};

@@ -31,6 +31,23 @@ struct Work {
 
 /// SHA-256 over the concatenation of `parts`.
 [[nodiscard]] Digest32 sha256(std::span<const std::string_view> parts);
+/// SHA-256 over bytes that come in pieces.
+class Sha256Stream {
+ public:
+  Sha256Stream();
+  Sha256Stream(Sha256Stream&&) noexcept;
+  Sha256Stream& operator=(Sha256Stream&&) noexcept;
+  Sha256Stream(const Sha256Stream&) = delete;
+  Sha256Stream& operator=(const Sha256Stream&) = delete;
+  ~Sha256Stream();
+  void add(std::string_view bytes);
+  /// Ends the stream and begins a new one.
+  [[nodiscard]] Digest32 take();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 /// Lower-case hexadecimal MD5 of stamp followed by secret, as APOP wants it (RFC 1939 section 7).
 [[nodiscard]] std::string md5_hex(std::string_view stamp, std::string_view secret);
 /// Lower-case hexadecimal HMAC-MD5, as CRAM-MD5 wants it (RFC 2195 section 2).

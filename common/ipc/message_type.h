@@ -1,5 +1,26 @@
 // SPDX-License-Identifier: MIT
-// Numbers of all messages between the roles.
+// Numbers of all messages between the roles, and who sends which to whom:
+//
+//   monitor -> session        StartSession (client socket, authenticator channel; with TLS also profile, signer channel), MaildropChannel,
+//                             UpdateChannel, LoginRefused, EndSession
+//   session -> monitor        LogLine, TlsStarted, RequestUpdate, SessionReport
+//   monitor -> signer         PairFile (certificate file, key file), AttachToSigner (channel), EndSession
+//   signer -> monitor         LogLine, ProfileReady (profile)
+//   session -> signer         SignDigest, StoreTlsSession, FindTlsSession
+//   signer -> session         DigestSigned, TlsSessionFound
+//   monitor -> authenticator  AttachSession (channel), LoginDecision, CheckerChannel (channel), EndSession
+//   authenticator -> monitor  LogLine, LoginAccepted, LoginFailed, RequestChecker
+//   authenticator -> session  SessionGreeting, VerifyResult, CramChallenge, ScramChallenge, ScramSignature
+//   session -> authenticator  InsideTls, VerifyExternal, ProofPart, VerifyPassword, VerifyApop, CramBegin, VerifyCram, ScramBegin, ScramFinish, SaslDone, SaslCancel
+//   authenticator -> checker  CheckSystemPassword, or VerifyExternal and ProofPart
+//   checker -> authenticator  SystemVerdict, or CertificateVerdict
+//   monitor -> session        SubmitChannel   session -> monitor  RequestSubmit
+//   session -> program        SubmitPart, SubmitEnd   program -> session  SubmitDone   program -> monitor  LogLine
+//   resolver -> monitor       LogLine, ClientName
+//   maildrop -> monitor       LogLine, DotlockRequest, MaildropRecovered, UserSettings
+//   monitor -> maildrop       DotlockReply
+//   maildrop -> session       MaildropOpened (session lock, listing, spool), MaildropFailed, UpdateDone
+//   session -> maildrop       UpdateBegin (session lock, listing), UpdatePart
 #pragma once
 
 #include <cstdint>
@@ -45,13 +66,6 @@ enum class MessageType : std::uint16_t {
   sasl_cancel,
   check_system_password,
   system_verdict,
-  user_settings,
-  request_submit,
-  submit_channel,
-  submit_part,
-  submit_end,
-  submit_done,
-  client_name,
   pair_file,
   profile_ready,
   attach_to_signer,
@@ -65,6 +79,13 @@ enum class MessageType : std::uint16_t {
   verify_external,
   proof_part,
   certificate_verdict,
+  user_settings,
+  request_submit,
+  submit_channel,
+  submit_part,
+  submit_end,
+  submit_done,
+  client_name,
 };
 
 }  // namespace qpop::ipc

@@ -117,7 +117,7 @@ std::optional<FromLine> recognise(std::string_view line) {
   if (line.ends_with('\r')) line.remove_suffix(1);
   if (line.size() > kMaxPostmark || !line.starts_with(kStart)) return std::nullopt;
   for (std::size_t at = kStart.size(); at < line.size(); ++at) {
-    if (line[at - 1] != ' ' || line[at] < 'F' || line[at] > 'W') continue;  // initials of the weekdays lie between
+    if ((line[at - 1] != ' ' && line[at - 1] != '\t') || line[at] < 'F' || line[at] > 'W') continue;  // initials of the weekdays lie between
     const auto length = date_length(line.substr(at));
     if (!length) continue;
     return FromLine{.sender = base::trim(line.substr(kStart.size(), at - kStart.size())),

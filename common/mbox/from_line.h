@@ -20,7 +20,7 @@ struct FromLine {
 /// Recognises the postmark that separates two messages in a maildrop.
 ///
 /// Input   one line without its LF, a CR at its end allowed; any bytes, NUL included.
-/// Accepts "From ", sender (any text, also none), `Www Mmm d hh:mm[:ss]`, then year, zone and year, or year and zone; a
+/// Accepts "From ", sender (any text, also none), a blank or (as nmh writes it) a tab, `Www Mmm d hh:mm[:ss]`, then year, zone and year, or year and zone; a
 /// zone is
 ///         a name of up to six letters (`MET DST` too) or +hhmm; then blanks or ` remote from host`.
 /// Result  views into `line`; valid as long as the caller's buffer.

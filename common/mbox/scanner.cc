@@ -91,6 +91,8 @@ base::Result<ScanResult> Scanner::finish() {
   return std::move(result_);
 }
 
+std::vector<Record> Scanner::take() { return std::exchange(result_.records, {}); }
+
 Status Scanner::step(std::size_t& at) {
   switch (state_) {
     case State::lead:

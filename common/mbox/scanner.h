@@ -56,6 +56,9 @@ class Scanner {
   [[nodiscard]] base::Status feed(std::string_view bytes);
   /// The end of the file.
   [[nodiscard]] base::Result<ScanResult> finish();
+  /// The records of the messages that are complete; they are forgotten here. For readers that need no list: memory then
+  /// does not grow with the number of messages.
+  [[nodiscard]] std::vector<listing::Record> take();
 
  private:
   enum class State : std::uint8_t {

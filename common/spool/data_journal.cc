@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/mbox/from_line.h"
 #include "common/spool/spool_file.h"
 
 namespace qpop::spool {
@@ -26,10 +27,13 @@ std::uint64_t sector_count(std::uint64_t first, std::uint64_t end) {
   return first == end ? 0 : (end + kSector - 1) / kSector - first / kSector;
 }
 
+/// Octets before it are overwritten; behind it the spool grows, if it does.
+std::uint64_t overwritten_end(const JournalHeader& header) { return std::min(header.new_size, header.old_size); }
+
 struct Layout {
   explicit Layout(const JournalHeader& header)
       : old_sums(kTailOffset + (header.new_size - header.first)),
-        end(old_sums + sector_count(header.first, header.new_size) * sizeof(std::uint32_t)) {}
+        end(old_sums + sector_count(header.first, overwritten_end(header)) * sizeof(std::uint32_t)) {}
   [[nodiscard]] std::uint64_t size() const { return end + sizeof(DataJournalEnd); }
 
   std::uint64_t old_sums;
@@ -111,6 +115,11 @@ class Writer {
       at += bytes.size();
       return written;
     };
+    for (const auto& part : plan.parts) {
+      const auto& piece = part.octets;
+      auto done = piece.length == 0 ? put(part.text) : for_each_piece(fs_, piece.fd, piece.offset, piece.offset + piece.length, put);
+      if (!done) return done;
+    }
     for (const auto& range : plan.kept) {
       if (auto done = for_each_piece(fs_, lock_.fd(), range.offset, range.offset + range.length, put); !done)
         return done;
@@ -132,7 +141,7 @@ class Writer {
       sectors.sums.clear();
       return put;
     };
-    auto read = for_each_piece(fs_, lock_.fd(), header_.first, header_.new_size, [&](std::string_view piece) {
+    auto read = for_each_piece(fs_, lock_.fd(), header_.first, overwritten_end(header_), [&](std::string_view piece) {
       lock_.refresh();
       sectors.add(piece);
       return sectors.sums.size() * sizeof(std::uint32_t) < kChunk ? Status{} : flush();
@@ -200,9 +209,11 @@ Result<std::unique_ptr<Journal>> DataJournal::commit(const Context& context, con
   header->magic = kDataMagic;
   header->end_repaired = plan.padding.empty() ? 0 : 1;
   header->new_size = plan.first + total_length(plan.kept) + plan.padding.size();
-  if (header->new_size > header->old_size)
+  if (plan.rewrite) header->version = kRewriteVersion;
+  for (const auto& part : plan.parts) header->new_size += part.octets.length + part.text.size();
+  if (header->new_size > header->old_size && !plan.rewrite)
     return Error{ErrorKind::limit, "an update must not make the spool longer"};
-  auto rest = hash_range(context, lock, lock.fd(), header->new_size, header->old_size, header->seed);
+  auto rest = hash_range(context, lock, lock.fd(), overwritten_end(*header), header->old_size, header->seed);
   if (!rest) return rest.error().at("prepare the journal");
   header->rest_hash = *rest;
   auto fd = create_temporary(context.fs, folder);
@@ -226,7 +237,7 @@ Result<std::unique_ptr<Journal>> DataJournal::load(const Context& context, MailL
   auto journal = std::make_unique<DataJournal>();
   JournalHeader& header = journal->header_;
   if (auto read = read_exactly(context.fs, fd.get(), span_of_object(header), 0); !read) return read.error();
-  if (header.version != kJournalVersion)
+  if (header.version != kJournalVersion && header.version != kRewriteVersion)
     return Error{ErrorKind::unsupported, fmt::format("journal of version {}", header.version)};
   const bool fits = is_ordered(header) && header.new_size - header.first <= size && Layout{header}.size() == size;
   if (!fits) return Error{ErrorKind::malformed, "journal: length does not fit its header"};
@@ -235,9 +246,96 @@ Result<std::unique_ptr<Journal>> DataJournal::load(const Context& context, MailL
   return journal;
 }
 
+/// The octets behind old_size, durably, before any other is touched. When there is no room, the spool is as it was.
+Status DataJournal::grow(const Context& context, MailLock& lock) {
+  FileSystem& fs = context.fs;
+  auto size = size_of(fs, lock.fd());
+  if (!size) return size.error();
+  const bool first = *size == header_.old_size;
+  if (first) {
+    if (auto longer = again([&] { return fs.truncate(lock.fd(), header_.new_size); }); !longer) return longer;
+  }
+  auto done = copy_octets(fs, fd_.get(), kTailOffset + (header_.old_size - header_.first), lock.fd(), header_.old_size,
+                          header_.new_size - header_.old_size, [&](std::string_view) { lock.refresh(); });
+  if (done) done = again([&] { return fs.sync(lock.fd()); });
+  if (done || !first) return done;
+  auto now = size_of(fs, lock.fd());
+  if (now && *now == header_.new_size) static_cast<void>(again([&] { return fs.truncate(lock.fd(), header_.old_size); }));
+  return done;
+}
+
+Result<bool> DataJournal::must_grow(const Context& context, MailLock& lock) {
+  if (!is_longer()) return false;
+  auto size = size_of(context.fs, lock.fd());
+  if (!size) return size.error();
+  auto grown = has_grown(context, lock, *size);
+  if (!grown) return grown.error();
+  return !*grown;
+}
+
+/// Short octets may be the same in both: a separator of MMDF, for one. Then it counts where the mail behind them begins.
+Result<bool> DataJournal::has_grown(const Context& context, MailLock& lock, std::uint64_t size) const {
+  if (size < header_.new_size) return false;
+  auto grown = compare_grown(context, lock);
+  if (!grown) return grown.error();
+  if (!grown->all_old_or_new) return false;
+  if (size == header_.new_size) return true;
+  // What stands before new_size may not be written yet, so only the line itself is looked at.
+  std::string line(std::min<std::uint64_t>(size - header_.new_size, mbox::kMaxPostmark + 2), '\0');
+  if (auto read = read_exactly(context.fs, lock.fd(), line, header_.new_size); !read) return read.error();
+  const bool mmdf = header_.format == listing::SpoolFormat::mmdf;
+  if (mmdf ? line.starts_with("\x01\x01\x01\x01") : mbox::is_from_line(std::string_view{line}.substr(0, line.find('\n')))) return true;
+  auto appended = boundary_at(context.fs, lock.fd(), header_.old_size, header_.format);
+  if (!appended) return appended.error();
+  return !*appended;
+}
+
+Result<DataJournal::Sectors> DataJournal::compare_grown(const Context& context, MailLock& lock) const {
+  Sectors out;
+  std::string wanted;
+  std::uint64_t at = header_.old_size;
+  auto read = for_each_piece(context.fs, lock.fd(), header_.old_size, header_.new_size, [&](std::string_view piece) -> Status {
+    lock.refresh();
+    wanted.resize(piece.size());
+    if (auto got = read_exactly(context.fs, fd_.get(), wanted, kTailOffset + (at - header_.first)); !got) return got;
+    for (std::size_t i = 0; i < piece.size();) {
+      const auto size = std::min<std::size_t>(piece.size() - i, static_cast<std::size_t>(kSector - (at + i) % kSector));
+      const auto sector = piece.substr(i, size);
+      const bool is_new = sector == std::string_view{wanted}.substr(i, size);
+      out.all_new = out.all_new && is_new;
+      out.all_old_or_new = out.all_old_or_new && (is_new || sector.find_first_not_of('\0') == std::string_view::npos);
+      i += size;
+    }
+    at += piece.size();
+    return {};
+  });
+  if (!read) return read.error();
+  return out;
+}
+
+/// A spool of at least old_size octets whose head is as it was, and which is to become longer.
+Result<SpoolState> DataJournal::compare_longer(const Context& context, MailLock& lock, std::uint64_t size) {
+  auto sectors = compare_sectors(context, lock);
+  if (!sectors) return sectors.error();
+  if (!sectors->all_old_or_new) return SpoolState::foreign;
+  auto longer = has_grown(context, lock, size);
+  if (!longer) return longer.error();
+  if (*longer) {
+    auto grown = compare_grown(context, lock);
+    if (!grown) return grown.error();
+    return sectors->all_new && grown->all_new ? SpoolState::complete : SpoolState::uncut;
+  }
+  auto ends = could_end_at(context, lock, header_, size, header_.old_size);
+  if (!ends) return ends.error();
+  return *ends || header_.open_end != 0 ? SpoolState::uncut : SpoolState::foreign;
+}
+
 Status DataJournal::move(const Context& context, MailLock& lock) {
+  if (is_longer()) {
+    if (auto grown = grow(context, lock); !grown) return grown.error().at("make the spool longer");
+  }
   // A kill between two writes must leave each sector old or new, or recovery would not know it again.
-  auto moved = copy_octets(context.fs, fd_.get(), kTailOffset, lock.fd(), header_.first, tail_size(),
+  auto moved = copy_octets(context.fs, fd_.get(), kTailOffset, lock.fd(), header_.first, overwritten_end(header_) - header_.first,
                            [&](std::string_view) { lock.refresh(); });
   if (!moved) return moved.error().at("move the kept messages");
   auto synced = again([&] { return context.fs.sync_data(lock.fd()); });
@@ -250,6 +348,7 @@ Status DataJournal::drop(const Context& context, int state_folder_fd) {
 }
 
 Result<SpoolState> DataJournal::compare(const Context& context, MailLock& lock, std::uint64_t size) {
+  if (is_longer()) return compare_longer(context, lock, size);
   auto sectors = compare_sectors(context, lock);
   if (!sectors) return sectors.error();
   // Uncut is tried first: when messages of equal length are deleted, a spool that is still uncut can have a message
@@ -289,7 +388,7 @@ Result<DataJournal::Sectors> DataJournal::compare_sectors(const Context& context
     wanted.sums.clear();
     return {};
   };
-  auto read = for_each_piece(context.fs, lock.fd(), header_.first, header_.new_size, [&](std::string_view piece) {
+  auto read = for_each_piece(context.fs, lock.fd(), header_.first, overwritten_end(header_), [&](std::string_view piece) {
     lock.refresh();
     tail.resize(piece.size());
     if (auto got = read_exactly(context.fs, fd_.get(), tail, tail_at); !got) return got;

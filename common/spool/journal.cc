@@ -68,12 +68,14 @@ Result<bool> head_is_same(const Context& context, MailLock& lock, const JournalH
 Result<SpoolState> Journal::classify(const Context& context, MailLock& lock) {
   auto size = size_of(context.fs, lock.fd());
   if (!size) return size.error();
-  if (*size < header_.new_size) return SpoolState::foreign;
+  if (*size < std::min(header_.new_size, header_.old_size)) return SpoolState::foreign;
   auto head = head_is_same(context, lock, header_);
   if (!head) return head.error();
   if (!*head) return SpoolState::foreign;
   return compare(context, lock, *size);
 }
+
+Result<bool> Journal::must_grow(const Context& /*context*/, MailLock& /*lock*/) { return false; }
 
 Status claim_journal(const Context& context, int fd) {
   auto claimed = again([&] { return context.fs.try_flock(fd); });
@@ -89,12 +91,15 @@ Result<bool> could_end_at(const Context& context, MailLock& lock, const JournalH
 
 bool is_ordered(const JournalHeader& header) {
   constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-  return header.first <= header.new_size && header.new_size <= header.old_size && header.old_size <= kLargest;
+  const bool longer = header.version == kRewriteVersion && header.new_size <= kLargest;
+  return header.first <= header.new_size && header.first <= header.old_size && (longer || header.new_size <= header.old_size) &&
+         header.old_size <= kLargest;
 }
 
 Result<std::unique_ptr<Journal>> commit_journal(const Context& context, const MaildropPaths& paths, MailLock& lock,
                                                 const JournalPlan& plan, Journal* standing) {
   const auto no_space = [](const auto& result) { return !result && result.error().kind() == ErrorKind::no_space; };
+  if (plan.rewrite) return DataJournal::commit(context, paths, lock, plan, standing != nullptr);
   if (plan.padding.empty() && StrideJournal::fits(plan, 1)) {
     auto moved = StrideJournal::commit(context, paths, lock, plan, standing, 1);
     if (!no_space(moved)) return moved;

@@ -25,6 +25,8 @@ namespace qpop::spool {
 
 using Magic = std::array<char, 8>;
 inline constexpr std::uint32_t kJournalVersion = 1;
+/// A rewrite (rewrite.h): a data journal whose octets are made, not only kept, and may be more than there were.
+inline constexpr std::uint32_t kRewriteVersion = 2;
 /// How much before `first` the head hash covers. Not everything: a foreign program that changed only what lies further
 /// in front, and moved nothing behind it, does no harm to a redo.
 inline constexpr std::uint64_t kHeadHashSpan = 64UL * 1024;
@@ -50,6 +52,19 @@ struct JournalHeader {
 };
 static_assert(sizeof(JournalHeader) == 104 && std::is_trivially_copyable_v<JournalHeader>);
 
+/// Octets of an open file.
+struct Piece {
+  int fd = -1;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+/// What a rewrite puts behind `first`: octets of a file, or a text.
+struct Part {
+  Piece octets{};
+  std::string text{};
+};
+
 struct JournalPlan {
   std::uint64_t first = 0;
   std::uint64_t old_size = 0;
@@ -57,6 +72,8 @@ struct JournalPlan {
   bool open_end = false;
   std::vector<Range> kept{};  ///< octets of the spool behind `first` that stay, ascending
   std::string padding{};      ///< what the last message lacks at its end
+  bool rewrite = false;       ///< `parts` stand in place of kept and padding
+  std::vector<Part> parts{};
 };
 
 /// Is the spool where the journal says, and on which side of the cut?
@@ -64,13 +81,6 @@ enum class SpoolState : std::uint8_t {
   uncut,     ///< U: old octets, new ones, or a mixture that a redo puts right
   complete,  ///< T: moved and cut
   foreign,   ///< somebody else rewrote it
-};
-
-/// Octets of an open file.
-struct Piece {
-  int fd = -1;
-  std::uint64_t offset = 0;
-  std::uint64_t length = 0;
 };
 
 /// A committed update that is not finished. Keeps the file open.
@@ -91,6 +101,8 @@ class Journal {
   [[nodiscard]] virtual base::Status drop(const Context& context, int state_folder_fd) = 0;
   /// The kept octets, when the journal holds them itself: fd is -1 when it does not.
   [[nodiscard]] virtual Piece mail() const { return {}; }
+  /// A rewrite that makes the spool longer, and did not yet: mail behind old_size would stand in the middle of its octets.
+  [[nodiscard]] virtual base::Result<bool> must_grow(const Context& context, MailLock& lock);
   /// Could octets that were not yet moved have been overwritten in the spool, so that only a redo can complete it?
   [[nodiscard]] virtual bool redo_only() const { return false; }
 
@@ -127,7 +139,7 @@ class Journal {
 /// message start there, or had it no proper end?
 [[nodiscard]] base::Result<bool> could_end_at(const Context& context, MailLock& lock, const JournalHeader& header,
                                               std::uint64_t size, std::uint64_t end);
-/// F <= N <= S, and no number that a file offset cannot hold.
+/// F <= N <= S, in a rewrite F <= N and F <= S; and no number that a file offset cannot hold.
 [[nodiscard]] bool is_ordered(const JournalHeader& header);
 
 /// Whoever works on a journal holds flock on its file, whatever locks the spool is under: a process that was orphaned with

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Carrying out a committed update, and recovery.
 //
-// Carrying out (update.cc comes here from its commit point, recovery from state U). J is the journal, M the spool, F
+// Carrying out (update.cc and rewrite.cc come here from its commit point, recovery from state U). J is the journal, M the spool, F
 // the first deleted octet, S the old size, N the new one.
+//  0. A rewrite with N above S, M not yet made longer, and M longer than S: somebody appended. His mail is taken into a
+//     new journal behind the octets of J, which takes the place of J in one step. Then M is made N long and [S, N)
+//     written and synced before step 1 overwrites anything (data_journal.h).
 //  1. The kept octets go to F, from J or from their old place behind. fdatasync(M). A crash leaves sectors of [F, N) old
 //     or new in any mixture, and what is needed to redo it as it was: state U. Without the sync the cut could become
 //     durable first: M cut, and its moved octets lost, which only J could mend; but state T demands that M holds them.
@@ -54,7 +57,7 @@ Result<std::unique_ptr<Journal>> for_surplus(const Context& context, const Maild
   const JournalHeader& header = journal.header();
   if (*size < header.old_size) return Error{ErrorKind::changed, "the spool was cut by another program"};
   // Nothing between N and S: what follows stands where it has to.
-  if (*size == header.old_size || header.new_size == header.old_size) return std::unique_ptr<Journal>{};
+  if (*size == header.old_size || header.new_size >= header.old_size) return std::unique_ptr<Journal>{};
   auto missing = missing_end(context.fs, lock.fd(), *size, header.format, 1);
   if (!missing) return missing.error();
   const JournalPlan plan{.first = header.new_size,
@@ -65,10 +68,42 @@ Result<std::unique_ptr<Journal>> for_surplus(const Context& context, const Maild
   return commit_journal(context, paths, lock, plan, &journal);
 }
 
+/// Step 0, for a rewrite that makes the spool longer. Null: nothing was appended.
+Result<std::unique_ptr<Journal>> for_early_mail(const Context& context, const MaildropPaths& paths, MailLock& lock,
+                                                Journal& journal) {
+  const JournalHeader& header = journal.header();
+  auto grows = journal.must_grow(context, lock);
+  if (!grows) return grows.error();
+  auto size = *grows ? size_of(context.fs, lock.fd()) : Result<std::uint64_t>{header.old_size};
+  if (!size) return size.error();
+  if (*size <= header.old_size) return std::unique_ptr<Journal>{};
+  const Piece tail = journal.mail();
+  auto gap = missing_end(context.fs, tail.fd, tail.offset + tail.length, header.format, 1);
+  if (!gap) return gap.error();
+  auto missing = missing_end(context.fs, lock.fd(), *size, header.format, 1);
+  if (!missing) return missing.error();
+  JournalPlan plan{.first = header.first, .old_size = *size, .format = header.format, .open_end = !missing->empty(), .rewrite = true};
+  plan.parts.push_back({.octets = tail});
+  plan.parts.push_back({.text = *gap});
+  plan.parts.push_back({.octets = {.fd = lock.fd(), .offset = header.old_size, .length = *size - header.old_size}});
+  return commit_journal(context, paths, lock, plan, &journal);
+}
+
 /// Step 4. The update is complete: what fails here leaves a journal that the next open finds in state T.
 void drop_journal(const Context& context, const MaildropPaths& paths, Journal& journal, Warnings& warnings) {
   if (auto dropped = journal.drop(context, paths.state_folder_fd); !dropped)
     warnings.push_back(fmt::format("remove the journal: {}", dropped.error().message()));
+}
+
+/// A rewrite that has no room to make the spool longer touched nothing: without its journal the spool is what it was. With
+/// it nobody could open the maildrop until there is room.
+void give_up_without_room(const Context& context, const MaildropPaths& paths, MailLock& lock, Journal& journal,
+                          const Error& error, Warnings& warnings) {
+  if (error.kind() != ErrorKind::no_space || journal.header().new_size <= journal.header().old_size) return;
+  auto size = size_of(context.fs, lock.fd());
+  if (!size || *size != journal.header().old_size) return;
+  if (auto synced = again([&] { return context.fs.sync(lock.fd()); }); !synced) return;
+  drop_journal(context, paths, journal, warnings);
 }
 
 Result<Recovery> set_aside(const Context& context, const MaildropPaths& paths, Recovery outcome, std::string_view why,
@@ -106,7 +141,16 @@ Result<std::uint64_t> carry_out(const Context& context, const MaildropPaths& pat
                                 std::unique_ptr<Journal> journal, Warnings& warnings) {
   FileSystem& fs = context.fs;
   for (int round = 0; round < kMaxRounds; ++round) {
-    if (auto moved = journal->move(context, lock); !moved) return moved.error();
+    auto early = for_early_mail(context, paths, lock, *journal);
+    if (!early) return early.error();
+    if (*early) {
+      journal = std::move(*early);
+      continue;
+    }
+    if (auto moved = journal->move(context, lock); !moved) {
+      give_up_without_room(context, paths, lock, *journal, moved.error(), warnings);
+      return moved.error();
+    }
     auto next = for_surplus(context, paths, lock, *journal);
     if (!next) return next.error();
     if (*next) {

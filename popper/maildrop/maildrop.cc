@@ -7,12 +7,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <memory>
 
 #include "common/base/clock.h"
+#include "common/check/reading.h"
 #include "common/ipc/log_sink.h"
 #include "common/priv/drop.h"
 #include "common/priv/sandbox.h"
@@ -20,6 +22,8 @@
 #include "common/files/file_system.h"
 #include "common/files/io.h"
 #include "common/spool/maildrop.h"
+#include "common/spool/spool_bytes.h"
+#include "common/spool/spool_file.h"
 #include "popper/maildrop/bulletins.h"
 #include "popper/maildrop/monitor_dotlock.h"
 #include "popper/maildrop/user_rules.h"
@@ -154,6 +158,7 @@ class Worker {
   }
   void note_bulletins();
   int fail(const Error& error);
+  std::string diagnosis();
   std::string log_recovery(spool::Recovery recovery, const std::vector<std::string>& warnings) const;
   [[nodiscard]] std::string spool_path() const {
     return prepared_.rules.placement.spool.folder + "/" + prepared_.rules.placement.spool.name;
@@ -170,11 +175,27 @@ class Worker {
   files::DirectDotlock own_dotlock_;
 };
 
+/// What popcheck would say of a spool that cannot be read, for the log: where, what, and the command that helps.
+std::string Worker::diagnosis() {
+  auto fd = spool::open_spool(files_, paths_, O_RDONLY);
+  auto size = fd ? spool::size_of(files_, fd->get()) : base::Result<std::uint64_t>{fd.error()};
+  if (!size) return {};
+  spool::SpoolBytes bytes{files_, fd->get(), *size};
+  auto report = check::read_spool(bytes, {.now_s = clock_.realtime_ns() / 1'000'000'000});
+  if (!report) return {};
+  const auto worst = std::ranges::find_if(report->findings, [&](const check::Finding& one) { return check::row_of(one.id).severity == report->worst; });
+  if (worst == report->findings.end()) return {};
+  const auto& row = check::row_of(worst->id);
+  return fmt::format("; {} at octet {}, line {}: {}; look at it with popcheck {}, repair it with popcheck --repair {}", row.name, worst->offset, worst->line, row.title, job_.name,
+                     job_.name);
+}
+
 int Worker::fail(const Error& error) {
   ipc::MaildropFailed failed;
   failed.failure = classify(error, job_.work);
   const char* verb = job_.work == Work::open ? "open maildrop" : job_.work == Work::update ? "update maildrop" : "recover maildrop";
-  log::error("{}", error.at(verb, spool_path()).message());
+  const bool unreadable = job_.work == Work::open && error.kind() == ErrorKind::malformed;
+  log::error("{}{}", error.at(verb, spool_path()).message(), unreadable ? diagnosis() : std::string{});
   if (job_.session.valid()) (void)job_.session.send(failed);
   return job_.work == Work::update ? kUpdateFailed : 0;
 }

@@ -95,16 +95,6 @@ class Monitor {
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
   void end_session(pid_t pid, bool kill);
 
-  // helpers.cc: programs and names
-  pid_t keep_helper(pid_t pid, ipc::Channel channel, const ipc::SessionId& session);
-  void on_helper_message(pid_t pid);
-  bool on_helper_end(pid_t pid);
-  void look_up_name(const LiveSession& session);
-  void run_login_command(const LiveSession& session);
-  void on_request_submit(LiveSession& session, const ipc::Frame& frame);
-
-  // places.cc
-  [[nodiscard]] base::Status place_mail(MailOwner& owner) const;
   // tls.cc: certificates and the process that has their keys
   base::Status prepare_tls();
   void watch_tls_files();
@@ -120,6 +110,16 @@ class Monitor {
   [[nodiscard]] std::optional<ipc::Channel> attach_to_signer();
   [[nodiscard]] bool speaks_tls_at_once(bool tls_listener) const;
   static void log_tls_started(const LiveSession& session, const ipc::TlsStarted& started);
+  // helpers.cc: programs and names
+  pid_t keep_helper(pid_t pid, ipc::Channel channel, const ipc::SessionId& session);
+  void on_helper_message(pid_t pid);
+  bool on_helper_end(pid_t pid);
+  void look_up_name(const LiveSession& session);
+  void run_login_command(const LiveSession& session);
+  void on_request_submit(LiveSession& session, const ipc::Frame& frame);
+
+  // places.cc
+  [[nodiscard]] base::Status place_mail(MailOwner& owner) const;
 
   // recover.cc: popper --recover
   base::Status find_journals(std::string_view user);
@@ -169,7 +169,6 @@ class Monitor {
   std::map<pid_t, MaildropJob> jobs_;
   std::map<pid_t, AuthenticatorProcess> authenticators_;
   std::map<pid_t, CheckerProcess> checkers_;
-  std::map<pid_t, HelperProcess> helpers_;
   std::map<pid_t, SignerProcess> signers_;
   pid_t newest_signer_ = -1;
   TlsProfile profile_;
@@ -177,6 +176,7 @@ class Monitor {
   std::int64_t tls_look_ms_ = 0;         ///< when the files are looked at next; 0: they are not
   std::int64_t tls_first_event_ms_ = 0;  ///< since when something is going on in their folders; 0: nothing
   std::int64_t signer_again_ms_ = 0;     ///< 0: none is wanted
+  std::map<pid_t, HelperProcess> helpers_;
   NameFile allowed_names_;  ///< auth-file
   NameFile refused_names_;  ///< nonauth-file
   std::deque<pid_t> spares_;

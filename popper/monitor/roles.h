@@ -114,9 +114,9 @@ struct Roles {
   std::function<int(AuthenticatorTask)> authenticator;
   std::function<int(MaildropTask)> maildrop;
   std::function<int(CheckerTask)> checker;
+  std::function<int(SignerTask)> signer;
   std::function<int(ProgramTask)> program;
   std::function<int(ResolverTask)> resolver;
-  std::function<int(SignerTask)> signer;
 };
 
 }  // namespace qpop::monitor

@@ -19,8 +19,9 @@ RULES = {
     "common/pop3": {"common/base"},
     "common/sasl": {"common/base", "common/digest"},
     "common/mbox": {"common/base", "common/digest", "common/listing"},
+    "common/check": {"common/base", "common/digest", "common/listing", "common/mbox"},
     "common/files": {"common/base", "common/listing"},
-    "common/spool": {"common/base", "common/log", "common/digest", "common/listing", "common/mbox", "common/files"},
+    "common/spool": {"common/base", "common/log", "common/digest", "common/listing", "common/mbox", "common/files", "common/check"},
     "common/db": {"common/base", "common/log"},
     "common/authdb": {"common/base", "common/log", "common/db", "common/digest"},
     "common/ipc": {"common/base", "common/log"},
@@ -39,10 +40,12 @@ RULES = {
     "popper/takeover": {"common/base", "common/log", "common/config", "common/priv", "common/mbox", "common/spool", "common/listing",
                         "common/files", "popper/maildrop"},
     "popper/maildrop": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/mbox", "common/spool",
-                        "common/listing", "common/files", "common/digest"},
+                        "common/listing", "common/files", "common/digest", "common/check"},
+    "popcheck": {"common/base", "common/log", "common/config", "common/priv", "common/mbox", "common/spool", "common/listing", "common/files",
+                 "common/digest", "common/check"},
     "popauth": {"common/base", "common/log", "common/config", "common/priv", "common/authdb", "common/digest", "common/db"},
     "popcert": {"common/base", "common/config", "common/digest", "common/tls"},
-    "scripts": {"common/config"},
+    "scripts": {"common/config", "common/check"},
 }
 # Binds the roles to the monitor.
 FREE = {"popper"}
@@ -78,7 +81,7 @@ def main():
             other = os.path.dirname(included)
             if other != folder and other not in RULES[folder]:
                 faults.append(f"{name}: may not include {included}")
-    code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "popcert/", "common/")) and n.endswith(".cc") and (not n.startswith("common/config") or n.endswith("placement.cc")))
+    code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "popcheck/", "popcert/", "common/")) and n.endswith(".cc") and (not n.startswith("common/config") or n.endswith("placement.cc")))
     table = "".join(read(n) for n in tracked("common/config/rows_*.h"))
     rows = re.findall(r"Option\{Opt::(\w+), \"([^\"]+)\"", table)
     for identifier, option in rows:

@@ -33,6 +33,7 @@ constexpr std::array kAccepted{
     Accepted{"day with one blank", "From u Wed Dec 2 05:53:22 1992", "u", "Wed Dec 2 05:53:22 1992"},
     Accepted{"day with a zero", "From u Wed Dec 02 05:53:22 1992", "u", "Wed Dec 02 05:53:22 1992"},
     Accepted{"two blanks behind the sender", "From u  Wed Dec  2 05:53:22 1992", "u", "Wed Dec  2 05:53:22 1992"},
+    Accepted{"tab behind the sender", "From u\tWed Dec  2 05:53:22 1992", "u", "Wed Dec  2 05:53:22 1992"},
     Accepted{"no sender", "From Wed Dec  2 05:53:22 1992", "", "Wed Dec  2 05:53:22 1992"},
     Accepted{"no sender, two blanks", "From  Wed Dec  2 05:53:22 1992", "", "Wed Dec  2 05:53:22 1992"},
     Accepted{"blanks and quotes", "From \"Ada L\" <a@b> Wed Dec  2 05:53:22 1992", "\"Ada L\" <a@b>",

@@ -294,7 +294,7 @@ BOOST_AUTO_TEST_CASE(a_journal_of_a_later_version_stops_everything) {
   MaildropFixture drop;
   die_at(drop, Death::committed);
   auto journal = MaildropFixture::read_file(drop.state_path("journal"));
-  journal[8] = 2;
+  journal[8] = 3;
   MaildropFixture::write_file(drop.state_path("journal"), journal);
   Process later{drop};
   later.be_later();

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// Which reading a spool gets, by its first octets.
+#include "common/check/reading.h"
+
+#include <algorithm>
+
+#include "common/check/mbox_reading.h"
+#include "common/check/mmdf_reading.h"
+#include "common/mbox/from_line.h"
+
+namespace qpop::check {
+
+namespace {
+
+/// The first separator is lost: a header, and a pair of separators further on.
+bool begins_like_mmdf(const ReadingState& state) {
+  const auto line = state.line_at(state.pos);
+  if (line == kMmdfSeparator || (line.size() >= 3 && line.size() <= 5 && line.find_first_not_of('\x01') == std::string_view::npos)) return true;
+  if (mbox::is_from_line(line) || line.starts_with("From ")) return false;
+  if (!state.header_at(state.pos).strong()) return false;
+  return state.view(state.pos, state.pos + Window::kAhead).find("\n\x01\x01\x01\x01\n\x01\x01\x01\x01\n") != std::string_view::npos;
+}
+
+/// In mbox reading a single 0x01 at the start is foreign; in MMDF it makes the format.
+base::Status read_with(ReadingState& state, bool mmdf) {
+  if (mmdf) return MmdfReading{state}.run();
+  return MboxReading{state}.run();
+}
+
+}  // namespace
+
+base::Result<Report> read_spool(Bytes& bytes, const ReadOptions& options) {
+  ReadingState state{bytes, options};
+  // Empty lines in front belong to no message.
+  for (;;) {
+    if (auto moved = state.move_to(state.pos); !moved) return moved.error();
+    if (state.pos == state.size()) break;
+    const char c = state.view(state.pos, state.pos + 1).front();
+    if (c != '\n' && c != '\r') break;
+    state.skip_to(state.pos + 1);
+  }
+  state.paint(Region::separator, state.pos);
+  if (state.pos < state.size()) {
+    if (auto done = read_with(state, begins_like_mmdf(state)); !done) return done.error();
+  }
+  if (state.report.refused && state.report.findings.empty()) {
+    auto& finding = state.find(Id::unreadable, state.pos, 0, 0, *state.report.refused);
+    finding.excerpt.clear();
+  }
+  finish_report(state.report);
+  return std::move(state.report);
+}
+
+}  // namespace qpop::check

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+// popcheck: says what is wrong with a spool and why, repairs it, proves that nothing was lost, and can undo.
+//
+// The first process finds the targets and starts one child for each; the child gives up all rights but those of the spool's
+// owner before it reads a byte of mail, of a ledger or of a journal.
+// Runs as: root, or the caller; the children as the owner of the mail. Source: popcheck(8).
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <exception>
+
+#include "common/config/reader.h"
+#include "common/priv/drop.h"
+#include "common/priv/sandbox.h"
+#include "popcheck/helper_dotlock.h"
+#include "popcheck/jobs.h"
+#include "popcheck/ledger.h"
+#include "popcheck/page.h"
+#include "popcheck/work.h"
+
+namespace qpop::popcheck {
+
+namespace {
+
+base::UniqueFd open_folder(const std::string& path) {
+  base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  // A spool folder that can be searched but not listed is enough.
+  if (!fd.valid() && errno == EACCES) fd.reset(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return fd;
+}
+
+bool changes(Verb verb) { return verb == Verb::repair || verb == Verb::undo || verb == Verb::recover || verb == Verb::locks; }
+
+/// The state folder as popper makes it at a login: its parent 0711, itself the user's, 0700.
+void make_popper_folder(const Target& target) {
+  const auto parent = target.state.substr(0, target.state.rfind('/'));
+  static_cast<void>(::mkdir(parent.c_str(), 0711));
+  const bool made = ::mkdir(target.state.c_str(), 0700) == 0;
+  // A folder that is not the owner's is not used.
+  if (made && ::geteuid() == 0 && ::lchown(target.state.c_str(), target.uid, target.gid) != 0) ::rmdir(target.state.c_str());
+}
+
+/// With the rights of the owner: ~/.popcheck and what is in it.
+void make_own_folder(const Target& target) {
+  static_cast<void>(::mkdir(target.state.substr(0, target.state.rfind('/')).c_str(), 0700));
+  static_cast<void>(::mkdir(target.state.c_str(), 0700));
+}
+
+/// An open folder that belongs to the owner and nobody else may write.
+base::UniqueFd open_state(const Target& target) {
+  base::UniqueFd fd{::open(target.state.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)};
+  struct stat status {};
+  if (fd.valid() && (::fstat(fd.get(), &status) != 0 || status.st_uid != target.uid || (status.st_mode & 022U) != 0)) fd.reset();
+  return fd;
+}
+
+bool is_ledger(const Target& target) { return target.name.ends_with(kLedgerEnding); }
+
+/// A ledger leads to its spool: named beside it.
+Outcome undo_of_ledger(const Command& command, const config::Settings& settings, const Target& ledger) {
+  files::SystemFileSystem fs;
+  auto folder = open_folder(ledger.folder);
+  auto book = folder.valid() ? read_ledger(fs, folder.get(), ledger.name) : base::Result<Ledger>{base::Error::from_errno(errno, "open").at("folder", ledger.folder)};
+  if (!book) return failed(book.error());
+  const auto slash = book->spool.rfind('/');
+  if (slash == std::string::npos) return failed(base::Error{base::ErrorKind::malformed, "the ledger names no spool"});
+  Target target = ledger;
+  target.folder = book->spool.substr(0, slash);
+  target.name = book->spool.substr(slash + 1);
+  target.label = book->spool;
+  target.state = ledger.folder;
+  Place place{command, settings, target, open_folder(target.folder), std::move(folder), nullptr, nullptr, {}, {}};
+  if (!place.folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
+  place.dotlock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target.name);
+  return undo_repair(place, ledger.name);
+}
+
+Outcome work_on(Place& place) {
+  switch (place.command.verb) {
+    case Verb::repair:
+    case Verb::dry_run:
+      return repair_spool(place);
+    case Verb::undo:
+      return undo_repair(place, {});
+    case Verb::recover:
+      return recover_spool(place);
+    case Verb::locks:
+      return test_locks(place);
+    case Verb::check:
+    case Verb::verify:
+    case Verb::explain:
+    case Verb::help:
+    case Verb::version:
+      break;
+  }
+  return check_spool(place);
+}
+
+/// In the child: what needs the rights of the beginning, the drop, then the work.
+Outcome run_child(const Command& command, const config::Settings& settings, const Target& target) {
+  const bool root = ::geteuid() == 0;
+  std::unique_ptr<files::Dotlock> dotlock;
+  std::unique_ptr<files::Dotlock> other;
+  base::UniqueFd folder = open_folder(target.folder);
+  if (!folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
+  if (root && changes(command.verb) && !is_ledger(target)) {
+    if (target.make_state && command.verb == Verb::repair) make_popper_folder(target);
+    for (auto* lock : {&dotlock, &other}) {
+      auto helper = start_dotlock_helper(folder.get(), target.name, target.uid);
+      if (!helper) return failed(helper.error());
+      *lock = std::make_unique<HelperDotlock>(std::move(*helper));
+      if (command.verb != Verb::locks) break;
+    }
+  }
+  if (auto dropped = priv::drop_to(target.uid, target.gid); !dropped) return failed(dropped.error());
+  if (root) {
+    if (auto hardened = priv::harden_process(); !hardened) return failed(hardened.error());
+  }
+  // Sent when another program waits for our lease; it can wait.
+  static_cast<void>(::signal(SIGIO, SIG_IGN));
+  static_cast<void>(::signal(SIGPIPE, SIG_IGN));
+  if (is_ledger(target)) return command.verb == Verb::verify ? verify_ledger(folder.get(), target.name) : undo_of_ledger(command, settings, target);
+  if (command.verb == Verb::verify) return failed(base::Error{base::ErrorKind::malformed, "not a ledger: its name ends in .ledger"});
+  if (!root && target.make_state && command.verb == Verb::repair) make_popper_folder(target);
+  if (!target.state.empty() && !target.state_of_popper && command.verb == Verb::repair) make_own_folder(target);
+  Place place{command, settings, target, std::move(folder), target.state.empty() ? base::UniqueFd{} : open_state(target), std::move(dotlock), std::move(other), {}, {}};
+  for (auto* lock : {&place.dotlock, &place.other_dotlock}) {
+    if (*lock == nullptr) *lock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target.name);
+  }
+  return work_on(place);
+}
+
+Said say(const Command& command, const Target& target, const Outcome& outcome) {
+  Said said;
+  said.code = outcome.code;
+  const bool silent = command.quiet && outcome.code == kClean;
+  if (command.json) {
+    if (!silent) said.output = json_of(target, outcome, false);
+  } else {
+    said.output = text_of(target, outcome, command.quiet);
+  }
+  if (!command.report.empty()) said.page = json_of(target, outcome, true);
+  return said;
+}
+
+/// The worst of all: a spool that failed, then one with findings that are left, then one that was repaired.
+int worse(int a, int b) {
+  const auto rank = [](int code) { return code == kFailed ? 3 : code == kFindings ? 2 : code == kRepaired ? 1 : 0; };
+  return rank(b) > rank(a) ? b : a;
+}
+
+class Printer {
+ public:
+  Printer(const Command& command, std::size_t total) : command_(command), total_(total), terminal_(total > 1 && !command.quiet && !command.json && ::isatty(STDERR_FILENO) == 1) {
+    if (command_.json) fmt::print("[");
+  }
+  void take(Said said) {
+    code_ = worse(code_, said.code);
+    ++done_;
+    if (said.code != kClean) ++bad_;
+    if (terminal_) fmt::print(stderr, "\r\x1b[K");
+    if (!said.output.empty()) {
+      if (command_.json && any_) fmt::print(",\n ");
+      fmt::print("{}", said.output);
+      any_ = true;
+    }
+    if (!said.page.empty()) pages_.push_back(std::move(said.page));
+    std::fflush(stdout);
+    if (terminal_ && done_ < total_) fmt::print(stderr, "{} of {} spools, {} with findings", done_, total_, bad_);
+  }
+  int finish() {
+    if (command_.json) fmt::print("]\n");
+    if (std::fflush(stdout) != 0) return kFailed;
+    if (command_.report.empty()) return code_;
+    std::array<char, 64> when{};
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);
+    std::strftime(when.data(), when.size(), "%Y-%m-%d %H:%M:%S UTC", &parts);
+    auto written = write_page(command_.report, make_page(pages_, when.data()));
+    if (written) return code_;
+    fmt::print(stderr, "popcheck: {}\n", written.error().message());
+    return kFailed;
+  }
+
+ private:
+  const Command& command_;
+  std::size_t total_;
+  bool terminal_;
+  std::size_t done_ = 0;
+  std::size_t bad_ = 0;
+  bool any_ = false;
+  int code_ = kClean;
+  std::vector<std::string> pages_;
+};
+
+int complain(std::string_view text, int code) {
+  fmt::print(stderr, "popcheck: {}\n", text);
+  return code;
+}
+
+/// Root reads no mail: standard input is read by nobody's rights.
+Outcome run_stdin(const Command& command) {
+  if (::geteuid() == 0) {
+    auto nobody = priv::find_account("nobody");
+    const uid_t uid = nobody ? nobody->uid : 65534;
+    if (auto dropped = priv::drop_to(uid, nobody ? nobody->gid : 65534); !dropped) return failed(dropped.error());
+  }
+  return check_stdin(command);
+}
+
+int run(const Command& command) {
+  switch (command.verb) {
+    case Verb::help:
+      fmt::print("{}", usage());
+      return kClean;
+    case Verb::version:
+      fmt::print("popcheck " QPOP_VERSION "\n");
+      return kClean;
+    case Verb::explain: {
+      const auto text = explain(command.finding);
+      if (text.empty()) return complain("no such finding; --explain all names them", kUsage);
+      fmt::print("{}", text);
+      return kClean;
+    }
+    case Verb::check:
+    case Verb::repair:
+    case Verb::dry_run:
+    case Verb::undo:
+    case Verb::verify:
+    case Verb::locks:
+    case Verb::recover:
+      break;
+  }
+  auto settings = read_settings(command);
+  if (!settings) return complain(settings.error().message(), kUsage);
+  std::vector<Target> targets;
+  if (command.from_stdin) {
+    targets.resize(1);
+    targets.front().label = "standard input";
+  } else {
+    auto found = find_targets(command, *settings);
+    if (!found) return complain(found.error().message(), kFailed);
+    targets = std::move(*found);
+  }
+  Printer printer{command, targets.size()};
+  const auto processors = static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+  const unsigned at_once = command.ask ? 1 : command.jobs > 0 ? command.jobs : processors;
+  run_all(
+      targets, at_once,
+      [&](const Target& target) {
+        try {
+          if (command.from_stdin) return say(command, target, run_stdin(command));
+          if (!target.fault.empty()) return say(command, target, failed(base::Error{base::ErrorKind::denied, target.fault}));
+          return say(command, target, run_child(command, *settings, target));
+        } catch (const std::exception& error) {
+          return Said{.output = target.label + ": " + error.what() + "\n", .page = {}, .code = kFailed};
+        }
+      },
+      [&](std::size_t number, Said said) {
+        if (said.output.empty() && said.code == kFailed) said.output = command.json ? "" : targets[number].label + ": its process ended without an answer\n";
+        printer.take(std::move(said));
+      });
+  return printer.finish();
+}
+
+}  // namespace
+
+}  // namespace qpop::popcheck
+
+int main(int argc, char** argv) {
+  using namespace qpop::popcheck;
+  try {
+    auto command = parse_command_line({argv + std::min(argc, 1), argv + argc});
+    if (command) return run(*command);
+    fmt::print(stderr, "popcheck: {}\n{}", command.error().detail(), usage());
+    return kUsage;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "popcheck: {}\n", error.what());
+    return kFailed;
+  }
+}

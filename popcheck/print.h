@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// Reports as text and as JSON. Everything that came from a spool or a file name is escaped already, or here.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/check/plan.h"
+#include "popcheck/target.h"
+
+namespace qpop::popcheck {
+
+/// What was done with one spool.
+struct Outcome {
+  int code = kClean;
+  std::string result = "clean";  ///< clean, findings, repaired, would-repair, failed
+  std::string message;           ///< for people: what was done, or why not
+  std::string ledger;            ///< its path
+  check::Report report;          ///< of the spool as it was found
+  check::Report after;           ///< after a repair
+  bool has_report = false;
+  bool has_after = false;
+  std::vector<check::Edit> edits;
+  std::string diff;              ///< of --dry-run
+  std::vector<std::string> warnings;
+};
+
+[[nodiscard]] std::string text_of(const Target& target, const Outcome& outcome, bool quiet);
+/// One object; `cells`: with the map of the bytes.
+[[nodiscard]] std::string json_of(const Target& target, const Outcome& outcome, bool cells);
+[[nodiscard]] std::string json_string(std::string_view text);
+/// The row of a finding, or all rows for "all". Empty: there is none of that name.
+[[nodiscard]] std::string explain(std::string_view name);
+
+}  // namespace qpop::popcheck

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+// A repair: session lock, recovery, mail locks, plan, ledger, rewrite. And taking it back.
+//
+//  1. The session lock keeps popper's sessions out, which read the spool by offsets; recovery completes what was interrupted.
+//  2. Under the mail locks the spool is read and the changes are planned in memory.
+//  3. Ledger and quarantine are written and synced. A crash leaves a ledger of a repair that was not made: --verify says so.
+//  4. The changes are made under a journal (common/spool/rewrite.h). A crash behind its commit point is completed by the next
+//     open of popper, or the next popcheck.
+// Runs as: the owner of the mail.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+
+#include "common/base/text.h"
+#include "common/spool/maildrop.h"
+#include "common/spool/rewrite.h"
+#include "common/spool/spool_file.h"
+#include "popcheck/ask.h"
+#include "popcheck/ledger.h"
+#include "common/spool/spool_bytes.h"
+#include "popcheck/surroundings.h"
+#include "popcheck/work.h"
+
+namespace qpop::popcheck {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+
+/// All locks of a spool that is about to be changed.
+struct Locked {
+  base::UniqueFd session;
+  spool::MailLock mail;
+  std::uint64_t size = 0;
+};
+
+Result<Locked> lock_all(Place& place, Outcome& outcome) {
+  if (!place.state.valid())
+    return Error{ErrorKind::not_found, "there is no folder for the journal and the ledger; name one with --ledger-dir"};
+  auto session = spool::lock_session(place.context(), place.state.get());
+  if (!session) return session.error().at("lock", place.target.label);
+  auto recovered = recover_spool(place);
+  if (recovered.code == kFailed) return Error{ErrorKind::io, recovered.message};
+  if (recovered.result != "clean") outcome.warnings.push_back(recovered.message);
+  auto mail = spool::MailLock::acquire(place.context(), place.paths(), place.locks(), place.command.lock_timeout_s * 1000, outcome.warnings);
+  if (!mail) return mail.error().at("lock", place.target.label);
+  auto size = spool::size_of(place.fs, mail->fd());
+  if (!size) return size.error();
+  return Locked{std::move(*session), std::move(*mail), *size};
+}
+
+/// Removed lines with "-", new ones with "+".
+std::string diff_of(check::Bytes& before, const std::vector<check::Edit>& edits) {
+  constexpr std::size_t kShown = 400;
+  const auto lines = [](std::string_view text, char sign) {
+    std::string out;
+    while (!text.empty()) {
+      const auto line = text.substr(0, text.find('\n'));
+      text.remove_prefix(std::min(text.size(), line.size() + 1));
+      out += fmt::format("  {}{}\n", sign, base::escape_untrusted(line, 200));
+    }
+    return out;
+  };
+  std::string out;
+  for (const auto& edit : edits) {
+    out += fmt::format("  @@ octet {}: -{} +{} octets, {} @@\n", edit.offset, edit.removed, edit.inserted.size(),
+                       edit.id == check::Id::count ? "removed" : check::row_of(edit.id).name);
+    std::string removed(static_cast<std::size_t>(std::min<std::uint64_t>(edit.removed, kShown)), '\0');
+    auto got = before.read(edit.offset, removed);
+    removed.resize(got ? *got : 0);
+    out += lines(removed, '-');
+    if (edit.removed > kShown) out += "  -...\n";
+    out += lines(edit.inserted, '+');
+  }
+  return out;
+}
+
+/// The last start of a message, in the spool as it will be, that lies before every change.
+std::uint64_t first_of(const check::Plan& plan, std::uint64_t first_change) {
+  const auto& units = plan.after.units;
+  const auto behind = std::ranges::upper_bound(units, first_change);
+  return behind == units.begin() ? 0 : *(behind - 1);
+}
+
+Result<std::uint64_t> apply(Place& place, Locked& locked, const check::Plan& plan, Outcome& outcome) {
+  spool::RewritePlan rewrite{.old_size = locked.size, .format = plan.after.format};
+  for (auto& edit : plan.patch.edits()) rewrite.changes.push_back({edit.offset, edit.removed, edit.inserted});
+  rewrite.first = first_of(plan, rewrite.changes.front().offset);
+  locked.mail.take_lease();
+  return spool::rewrite_spool(place.context(), place.paths(), locked.mail, rewrite, outcome.warnings);
+}
+
+/// Before a change that did not happen: its ledger must not look like one that did.
+void forget_ledger(Place& place, const std::string& name) {
+  if (files::exists(place.fs, place.state.get(), spool::kJournalName).value_or(true)) return;
+  for (const auto ending : {kLedgerEnding, kQuarantineEnding})
+    static_cast<void>(files::remove_if_present(place.fs, place.state.get(), name + std::string{ending}));
+}
+
+check::PlanOptions plan_options(Place& place) {
+  check::PlanOptions options;
+  options.read = {.now_s = place.now_s(), .list_units = true};
+  options.aggressive = place.command.aggressive;
+  return options;
+}
+
+/// The answers to --ask are taken before the locks are: nobody's mail waits for a person.
+base::Status ask_first(Place& place, check::PlanOptions& options, Answers& answers) {
+  auto fd = spool::open_spool(place.fs, place.paths(), O_RDONLY);
+  if (!fd) return fd.error();
+  auto size = spool::size_of(place.fs, fd->get());
+  if (!size) return size.error();
+  spool::SpoolBytes bytes{place.fs, fd->get(), *size};
+  options.decide = [&](const check::Finding& finding, const check::Edit& edit, check::Bytes& now) { return answers.ask(place.target.label, finding, edit, now); };
+  auto plan = check::plan_repair(bytes, options);
+  if (!plan) return plan.error();
+  options.decide = [&](const check::Finding& finding, const check::Edit& edit, check::Bytes& now) { return answers.recall(finding, edit, now); };
+  return {};
+}
+
+Outcome dry_run(Place& place, check::PlanOptions options, Answers& answers) {
+  auto fd = spool::open_spool(place.fs, place.paths(), O_RDONLY);
+  if (!fd) return failed(fd.error().at("open", place.target.label));
+  auto size = spool::size_of(place.fs, fd->get());
+  if (!size) return failed(size.error());
+  spool::SpoolBytes bytes{place.fs, fd->get(), *size};
+  if (place.command.ask) {
+    if (auto asked = ask_first(place, options, answers); !asked) return failed(asked.error());
+  }
+  auto plan = check::plan_repair(bytes, options);
+  if (!plan) return failed(plan.error().at("plan the repair", place.target.label));
+  Outcome outcome;
+  outcome.report = std::move(plan->before);
+  outcome.after = std::move(plan->after);
+  outcome.has_report = outcome.has_after = true;
+  outcome.edits = plan->patch.edits();
+  outcome.diff = diff_of(bytes, outcome.edits);
+  outcome.code = outcome.report.clean() ? kClean : kFindings;
+  outcome.result = outcome.edits.empty() ? (outcome.report.clean() ? "clean" : "findings") : "would-repair";
+  outcome.message = outcome.edits.empty() ? "nothing would be changed" : fmt::format("would change {} places; {} octets become {}", outcome.edits.size(), *size, plan->patch.size());
+  return outcome;
+}
+
+}  // namespace
+
+Outcome repair_spool(Place& place) {
+  Answers answers;
+  auto options = plan_options(place);
+  if (place.command.verb == Verb::dry_run) return dry_run(place, options, answers);
+  if (auto there = files::exists(place.fs, place.folder.get(), place.target.name); there && !*there) return check_spool(place);
+  if (place.command.ask) {
+    if (auto asked = ask_first(place, options, answers); !asked) return failed(asked.error().at("open", place.target.label));
+  }
+  Outcome outcome;
+  auto locked = lock_all(place, outcome);
+  if (!locked) return failed(locked.error());
+  spool::SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
+  auto plan = check::plan_repair(bytes, options);
+  if (!plan) return failed(plan.error().at("plan the repair", place.target.label));
+  outcome.report = plan->before;
+  outcome.after = plan->after;
+  outcome.has_report = outcome.has_after = true;
+  outcome.edits = plan->patch.edits();
+  const auto around = look_around(place.fs, place.target, place.folder.get(), place.state.get(), place.clock.realtime_ns());
+  for (const auto& finding : around) {
+    // Our own lock is not old, and the index is stale as soon as we write.
+    if (finding.id != check::Id::stale_index) outcome.report.findings.push_back(finding);
+    outcome.report.worst = std::max(outcome.report.worst, check::row_of(finding.id).severity);
+  }
+  if (outcome.edits.empty()) {
+    outcome.code = outcome.report.clean() ? kClean : kFindings;
+    outcome.result = outcome.report.clean() ? "clean" : "findings";
+    if (!outcome.report.clean()) outcome.message = "nothing here can be repaired without asking";
+    return outcome;
+  }
+  auto ledger = write_ledger(place.fs, place.state.get(), place.target.path(), bytes, *plan, place.clock.realtime_ns());
+  if (!ledger) return failed(ledger.error());
+  auto size = apply(place, *locked, *plan, outcome);
+  if (!size) {
+    forget_ledger(place, *ledger);
+    return failed(size.error().at("repair", place.target.label));
+  }
+  outcome.ledger = place.target.state + "/" + *ledger + std::string{kLedgerEnding};
+  outcome.code = kRepaired;
+  outcome.result = "repaired";
+  outcome.message = fmt::format("repaired: {} places changed, {} octets became {}, {} messages are served; ledger {}", outcome.edits.size(), locked->size,
+                                plan->patch.size(), plan->after.served, outcome.ledger);
+  return outcome;
+}
+
+Outcome undo_repair(Place& place, const std::string& name) {
+  Outcome outcome;
+  auto locked = lock_all(place, outcome);
+  if (!locked) return failed(locked.error());
+  auto stem = name.empty() ? last_ledger(place.state.get()) : name.substr(0, name.size() - kLedgerEnding.size());
+  if (stem.empty()) return failed(Error{ErrorKind::not_found, fmt::format("no repair of it is known in {}", place.target.state)}.at("undo", place.target.label));
+  auto ledger = read_ledger(place.fs, place.state.get(), stem + std::string{kLedgerEnding});
+  if (!ledger) return failed(ledger.error());
+  spool::SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
+  auto before = hash_of(bytes, ledger->before_size);
+  auto after = hash_of(bytes, ledger->after_size);
+  if (!before || !after) return failed(before ? after.error() : before.error());
+  const bool not_made = *before == ledger->before_hash && locked->size >= ledger->before_size;
+  if (*after != ledger->after_hash || locked->size < ledger->after_size) {
+    if (not_made) outcome.message = "the spool is as it was before that repair";
+    if (not_made) return outcome;
+    return failed(Error{ErrorKind::changed, "the spool was changed since by other than new mail; nothing was touched"}.at("undo", place.target.label));
+  }
+  auto quarantine = place.fs.open_at(place.state.get(), stem + std::string{kQuarantineEnding}, O_RDONLY | O_NONBLOCK, 0);
+  if (!quarantine) return failed(quarantine.error().at("open the quarantine"));
+  spool::RewritePlan rewrite{.old_size = locked->size};
+  std::vector<check::Edit> back;
+  std::uint64_t at = 0;
+  for (const auto& edit : ledger->edits) {
+    std::string removed(static_cast<std::size_t>(edit.removed), '\0');
+    if (auto read = files::read_exactly(place.fs, quarantine->get(), removed, at); !read) return failed(read.error().at("read the quarantine"));
+    at += edit.removed;
+    back.push_back({.offset = edit.new_offset, .removed = edit.inserted, .inserted = removed});
+    rewrite.changes.push_back({edit.new_offset, edit.inserted, std::move(removed)});
+  }
+  // What makes these octets must be the spool of before, or the ledger is not of this spool.
+  check::Patch patch{locked->size};
+  if (patch.apply(back) != back.size()) return failed(Error{ErrorKind::malformed, "the ledger contradicts itself"});
+  check::PatchedBytes old{bytes, patch};
+  auto proof = hash_of(old, ledger->before_size);
+  if (!proof || *proof != ledger->before_hash) return failed(Error{ErrorKind::malformed, "ledger and quarantine do not make the spool of before"});
+  if (locked->size > ledger->after_size && ledger->before_size > 0) {
+    // Mail came since, and must not be glued to an end that was damaged.
+    std::string end(static_cast<std::size_t>(std::min<std::uint64_t>(2, ledger->before_size)), '\0');
+    static_cast<void>(old.read(ledger->before_size - end.size(), end));
+    const std::string gap = end == "\n\n" ? "" : end.ends_with('\n') ? "\n" : "\n\n";
+    if (!gap.empty()) rewrite.changes.push_back({ledger->after_size, 0, gap});
+  }
+  rewrite.first = rewrite.changes.empty() ? 0 : rewrite.changes.front().offset;
+  locked->mail.take_lease();
+  auto size = spool::rewrite_spool(place.context(), place.paths(), locked->mail, rewrite, outcome.warnings);
+  if (!size) return failed(size.error().at("undo", place.target.label));
+  const auto undone = stem + std::string{kUndoneEnding};
+  static_cast<void>(place.fs.rename_at(place.state.get(), stem + std::string{kLedgerEnding}, undone));
+  outcome.code = kRepaired;
+  outcome.result = "repaired";
+  outcome.ledger = place.target.state + "/" + undone;
+  outcome.message = fmt::format("the repair is taken back: {} octets{}; its ledger is now {}", ledger->before_size,
+                                locked->size > ledger->after_size ? fmt::format(", and {} of mail that came since", locked->size - ledger->after_size) : "", outcome.ledger);
+  return outcome;
+}
+
+}  // namespace qpop::popcheck

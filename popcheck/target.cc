@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// Users and files become targets.
+// Runs as: root, or the caller. Reads folders and the user database, never mail.
+#include "popcheck/target.h"
+
+#include <dirent.h>
+#include <fmt/format.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <memory>
+
+#include "common/base/text.h"
+#include "common/config/reader.h"
+#include "common/digest/digest.h"
+#include "common/priv/drop.h"
+
+namespace qpop::popcheck {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using config::Opt;
+
+struct CloseDir {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+
+struct Place {
+  std::string folder;
+  std::string name;
+};
+
+Place split(const std::string& path) {
+  const auto slash = path.rfind('/');
+  if (slash == std::string::npos) return {".", path};
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+/// The folder with all its links followed, so that one spool has one path.
+std::string resolved(const std::string& folder) {
+  const std::unique_ptr<char, decltype([](char* text) { std::free(text); })> real{::realpath(folder.c_str(), nullptr)};
+  return real == nullptr ? folder : real.get();
+}
+
+bool is_spool_name(std::string_view name) {
+  return !name.empty() && name.front() != '.' && !name.ends_with(".lock") && !name.ends_with(".cache");
+}
+
+class Finder {
+ public:
+  Finder(const Command& command, const config::Settings& settings)
+      : command_(command), settings_(settings), root_(::geteuid() == 0), spool_dir_(resolved(settings.text(Opt::spool_dir))) {}
+
+  Result<std::vector<Target>> run() {
+    if (command_.all && !command_.home_file.empty()) {
+      every_home();
+    } else if (command_.all) {
+      if (auto walked = walk(spool_dir_, 0); !walked) return walked.error();
+    }
+    for (const auto& name : command_.targets) add(name);
+    if (!command_.all && command_.targets.empty()) add_caller();
+    return std::move(out_);
+  }
+
+ private:
+  void add_caller() {
+    if (auto account = priv::find_account(::getuid())) return add(account->name);
+    Target target;
+    target.label = "caller";
+    target.fault = "no user has this uid; name a file";
+    out_.push_back(std::move(target));
+  }
+
+  void add(const std::string& name) {
+    struct stat status {};
+    // A slash makes it a file; so does the ending of a ledger.
+    if (name.find('/') != std::string::npos || name.ends_with(".ledger")) return add_file(split(name));
+    if (!settings_.text(Opt::mail_user).empty()) return add_file({spool_dir_, name}, name);
+    auto account = priv::find_account(name);
+    if (account) {
+      if (!command_.home_file.empty()) return add_file({account->home, command_.home_file}, name);
+      return add_file({spool_dir_, name}, name);
+    }
+    // An account of the database alone has a spool and no system user.
+    if (::lstat((spool_dir_ + "/" + name).c_str(), &status) == 0) return add_file({spool_dir_, name}, name);
+    if (::lstat(name.c_str(), &status) == 0) return add_file(split(name));
+    Target target;
+    target.label = base::escape_untrusted(name, 80);
+    target.fault = "no such user, and no such file";
+    out_.push_back(std::move(target));
+  }
+
+  void add_file(Place place, const std::string& user = {}) {
+    Target target;
+    target.folder = resolved(place.folder);
+    target.name = place.name;
+    target.user = user;
+    target.label = base::escape_untrusted(target.path(), 200);
+    const bool shared = target.folder == spool_dir_ || target.folder.starts_with(spool_dir_ + "/");
+    if (shared && user.empty()) target.user = target.name;
+    target.command = fmt::format("popcheck --repair {}", user.empty() ? target.label : user);
+    if (!is_spool_name(target.name)) target.fault = "not the name of a spool";
+    if (target.fault.empty()) set_owner(target);
+    if (target.fault.empty()) set_state(target, shared);
+    out_.push_back(std::move(target));
+  }
+
+  void set_owner(Target& target) {
+    struct stat status {};
+    const bool there = ::lstat(target.path().c_str(), &status) == 0;
+    if (!there && (errno != ENOENT || target.user.empty())) {
+      target.fault = Error::from_errno(errno, "open").message();
+      return;
+    }
+    const auto& mail_user = settings_.text(Opt::mail_user);
+    auto account = mail_user.empty() || target.user.empty() ? Result<priv::Account>{Error{ErrorKind::not_found, ""}} : priv::find_account(mail_user);
+    if (!account && !target.user.empty()) account = priv::find_account(target.user);
+    target.uid = account ? account->uid : there ? status.st_uid : ::geteuid();
+    target.gid = account ? account->gid : there ? status.st_gid : ::getegid();
+    if (!account && there) {
+      if (auto owner = priv::find_account(status.st_uid)) target.gid = owner->gid;
+    }
+    if (root_ && target.uid == 0) target.fault = "belongs to root; mail is not read with the rights of root";
+    // Whoever is not root looks with his own rights; that a spool is another's is a finding.
+    if (!root_) {
+      target.uid = ::geteuid();
+      target.gid = ::getegid();
+    }
+  }
+
+  void set_state(Target& target, bool shared) {
+    const auto& state = settings_.text(Opt::state_dir);
+    if (shared) {
+      struct stat status {};
+      const auto exists = [&](const std::string& path) { return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == target.uid; };
+      const auto of_database = fmt::format("{}/v/{}", state, target.name);
+      const auto of_system = fmt::format("{}/u/{}.{}", state, target.uid, target.name);
+      // A server that is not started by root has no system users.
+      const bool is_virtual = !settings_.text(Opt::mail_user).empty() || exists(of_database) || (!root_ && !exists(of_system));
+      std::string folder = is_virtual ? of_database : of_system;
+      const bool there = exists(folder);
+      struct stat above {};
+      // Root makes what popper would make; a server that is the caller's own has its folders already, or we make them too.
+      const bool can_make = !there && ::stat(state.c_str(), &above) == 0 && above.st_uid == ::geteuid();
+      if (there || can_make) {
+        target.state = std::move(folder);
+        target.state_of_popper = true;
+        target.make_state = !there;
+        return;
+      }
+    }
+    std::string parent = command_.ledger_dir;
+    if (parent.empty()) {
+      auto account = priv::find_account(target.uid);
+      const char* home = root_ ? nullptr : std::getenv("HOME");
+      if (account && !account->home.empty()) parent = account->home + "/.popcheck";
+      if (!account && home != nullptr) parent = std::string{home} + "/.popcheck";
+    }
+    if (parent.empty()) return;
+    const auto mark = base::to_hex(std::string_view{reinterpret_cast<const char*>(digest::xxh3_128(target.path()).data()), 4});
+    target.state = fmt::format("{}/{}-{}", parent, target.name, mark);
+  }
+
+  /// spool-dir itself, and one or two levels of folders with names of one letter.
+  base::Status walk(const std::string& folder, int depth) {
+    const std::unique_ptr<DIR, CloseDir> dir{::opendir(folder.c_str())};
+    if (dir == nullptr) return Error::from_errno(errno, "opendir").at("read the spool folder", folder);
+    std::vector<std::string> names;
+    for (const dirent* entry = nullptr; (entry = ::readdir(dir.get())) != nullptr;) {
+      if (is_spool_name(entry->d_name)) names.emplace_back(entry->d_name);
+    }
+    std::ranges::sort(names);
+    for (const auto& name : names) {
+      struct stat status {};
+      if (::lstat((folder + "/" + name).c_str(), &status) != 0) continue;
+      if (S_ISDIR(status.st_mode)) {
+        if (depth < 2 && name.size() == 1) {
+          if (auto walked = walk(folder + "/" + name, depth + 1); !walked) return walked;
+        }
+        continue;
+      }
+      // Somebody else's is not ours to look at.
+      if (!root_ && status.st_uid != ::geteuid()) continue;
+      add_file({folder, name}, {});
+    }
+    return {};
+  }
+
+  void every_home() {
+    ::setpwent();
+    std::vector<std::pair<std::string, std::string>> users;
+    while (const passwd* entry = ::getpwent()) users.emplace_back(entry->pw_name, entry->pw_dir);
+    ::endpwent();
+    std::ranges::sort(users);
+    for (const auto& [name, home] : users) {
+      struct stat status {};
+      if (::lstat((home + "/" + command_.home_file).c_str(), &status) == 0) add_file({home, command_.home_file}, name);
+    }
+  }
+
+  const Command& command_;
+  const config::Settings& settings_;
+  bool root_;
+  std::string spool_dir_;
+  std::vector<Target> out_;
+};
+
+}  // namespace
+
+Result<config::Settings> read_settings(const Command& command) {
+  config::Settings settings;
+  if (!command.config_given && ::access(command.config.c_str(), F_OK) != 0) return settings;
+  const auto problems = config::read_file(command.config, settings);
+  for (const auto& problem : problems) {
+    if (!problem.warning) return Error{ErrorKind::malformed, problem.text};
+  }
+  return settings;
+}
+
+Result<std::vector<Target>> find_targets(const Command& command, const config::Settings& settings) { return Finder{command, settings}.run(); }
+
+}  // namespace qpop::popcheck

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// Check and recovery of one spool.
+// Runs as: the owner of the mail.
+#include "popcheck/work.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/check/reading.h"
+#include "common/spool/maildrop.h"
+#include "common/spool/spool_file.h"
+#include "common/spool/spool_bytes.h"
+#include "popcheck/surroundings.h"
+
+namespace qpop::popcheck {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using config::Opt;
+
+constexpr std::uint32_t kCells = 4096;
+
+void judge(Outcome& outcome) {
+  const bool clean = outcome.report.clean();
+  outcome.code = clean ? kClean : kFindings;
+  outcome.result = clean ? "clean" : "findings";
+}
+
+/// Opened as it is: what is wrong with it is a finding, not an error.
+base::Result<base::UniqueFd> open_to_look(Place& place) {
+  auto fd = place.fs.open_at(place.folder.get(), place.target.name, O_RDONLY | O_NONBLOCK | O_NOATIME, 0);
+  if (!fd && fd.error().errno_value() == EPERM) fd = place.fs.open_at(place.folder.get(), place.target.name, O_RDONLY | O_NONBLOCK, 0);
+  if (!fd) return fd.error().at("open", place.target.label);
+  return fd;
+}
+
+}  // namespace
+
+Outcome failed(const Error& error) {
+  Outcome outcome;
+  outcome.code = kFailed;
+  outcome.result = "failed";
+  outcome.message = error.message();
+  return outcome;
+}
+
+spool::MailLockKinds Place::locks() const {
+  const auto words = " " + settings.text(Opt::mail_locks) + " ";
+  const auto has = [&](const char* word) { return words.find(word) != std::string::npos; };
+  return {.dotlock = has(" dotlock "), .fcntl = has(" fcntl "), .flock = has(" flock "), .lease = has(" lease ")};
+}
+
+Outcome check_spool(Place& place) {
+  Outcome outcome;
+  const auto around = look_around(place.fs, place.target, place.folder.get(), place.state.get(), place.clock.realtime_ns());
+  auto status = place.fs.status_at(place.folder.get(), place.target.name);
+  const bool absent = !status && status.error().kind() == ErrorKind::not_found;
+  if (!status && !absent) return failed(status.error().at("look at", place.target.label));
+  if (status && S_ISREG(status->mode)) {
+    auto fd = open_to_look(place);
+    if (!fd) return failed(fd.error());
+    auto opened = place.fs.status(fd->get());
+    if (!opened) return failed(opened.error());
+    spool::SpoolBytes bytes{place.fs, fd->get(), opened->identity.size};
+    auto report = check::read_spool(bytes, {.now_s = place.now_s(), .list_units = false, .cells = place.command.report.empty() ? 0 : kCells});
+    if (!report) return failed(report.error().at("check", place.target.label));
+    outcome.report = std::move(*report);
+  }
+  for (const auto& finding : around) outcome.report.worst = std::max(outcome.report.worst, check::row_of(finding.id).severity);
+  outcome.report.findings.insert(outcome.report.findings.begin(), around.begin(), around.end());
+  outcome.has_report = true;
+  judge(outcome);
+  return outcome;
+}
+
+/// What cannot be read again is kept in memory, outside of the heap.
+Outcome check_stdin(const Command& command) {
+  files::SystemFileSystem fs;
+  base::SystemClock clock;
+  auto memory = fs.memory_file();
+  if (!memory) return failed(memory.error());
+  std::vector<char> buffer(files::kChunk);
+  std::uint64_t size = 0;
+  for (;;) {
+    const auto got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed(Error::from_errno(errno, "read").at("standard input"));
+    if (got == 0) break;
+    if (auto put = files::write_all(fs, memory->get(), {buffer.data(), static_cast<std::size_t>(got)}, size); !put) return failed(put.error());
+    size += static_cast<std::uint64_t>(got);
+  }
+  spool::SpoolBytes bytes{fs, memory->get(), size};
+  auto report = check::read_spool(bytes, {.now_s = clock.realtime_ns() / 1'000'000'000, .list_units = false, .cells = command.report.empty() ? 0 : kCells});
+  if (!report) return failed(report.error());
+  Outcome outcome;
+  outcome.report = std::move(*report);
+  outcome.has_report = true;
+  judge(outcome);
+  return outcome;
+}
+
+Outcome recover_spool(Place& place) {
+  Outcome outcome;
+  outcome.message = "nothing to recover";
+  if (!place.state.valid()) return outcome;
+  const spool::MaildropSettings settings{.locks = place.locks(), .open_timeout_ms = place.command.lock_timeout_s * 1000};
+  auto recovered = spool::recover_maildrop(place.context(), place.paths(), settings);
+  if (!recovered) return failed(recovered.error().at("recover", place.target.label));
+  outcome.warnings = recovered->warnings;
+  switch (recovered->outcome) {
+    case spool::Recovery::nothing:
+      return outcome;
+    case spool::Recovery::redone:
+      outcome.message = "an interrupted update or repair has been completed";
+      break;
+    case spool::Recovery::finished:
+      outcome.message = "an update was complete, its journal is removed";
+      break;
+    case spool::Recovery::salvaged:
+    case spool::Recovery::set_aside:
+      outcome.message = "an interrupted update could not be completed: ";
+      for (const auto& warning : recovered->warnings) outcome.message += warning;
+      outcome.code = kFindings;
+      outcome.result = "findings";
+      return outcome;
+  }
+  outcome.code = kRepaired;
+  outcome.result = "repaired";
+  return outcome;
+}
+
+}  // namespace qpop::popcheck

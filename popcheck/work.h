@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// What is done with one spool, by a process that has the rights of its owner and no others.
+#pragma once
+
+#include <memory>
+
+#include "common/base/clock.h"
+#include "common/spool/context.h"
+#include "popcheck/print.h"
+#include "popcheck/target.h"
+
+namespace qpop::popcheck {
+
+/// Open folders and the lock file; the descriptors are made before rights are given up.
+struct Place {
+  const Command& command;
+  const config::Settings& settings;
+  const Target& target;
+  base::UniqueFd folder;
+  base::UniqueFd state;  ///< invalid: there is none
+  std::unique_ptr<files::Dotlock> dotlock;
+  std::unique_ptr<files::Dotlock> other_dotlock;  ///< of the agent that --locks plays
+  files::SystemFileSystem fs;
+  base::SystemClock clock;
+
+  [[nodiscard]] spool::Context context() { return {.fs = fs, .clock = clock, .dotlock = *dotlock}; }
+  [[nodiscard]] spool::MaildropPaths paths() const {
+    return {.spool_folder_fd = folder.get(), .spool_name = target.name, .state_folder_fd = state.get(), .owner_uid = target.uid};
+  }
+  [[nodiscard]] spool::MailLockKinds locks() const;
+  [[nodiscard]] std::int64_t now_s() { return clock.realtime_ns() / 1'000'000'000; }
+};
+
+[[nodiscard]] Outcome check_spool(Place& place);
+[[nodiscard]] Outcome check_stdin(const Command& command);
+/// Repair and dry run.
+[[nodiscard]] Outcome repair_spool(Place& place);
+/// `ledger`: its file name in the state folder; empty: of the last repair.
+[[nodiscard]] Outcome undo_repair(Place& place, const std::string& ledger);
+[[nodiscard]] Outcome recover_spool(Place& place);
+[[nodiscard]] Outcome test_locks(Place& place);
+/// Says what the ledger proves (verify.cc). `folder` holds it.
+[[nodiscard]] Outcome verify_ledger(int folder, const std::string& name);
+
+[[nodiscard]] Outcome failed(const base::Error& error);
+
+}  // namespace qpop::popcheck

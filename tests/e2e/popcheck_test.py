@@ -1,0 +1,429 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""popcheck with real spools, a real server and real delivery agents. Usage: popcheck_test.py CASE."""
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from harness import Pop, Site, enter_private_namespace, mailbox, message, named_uid, program, skip, unstuff  # noqa: E402
+import delivery_test  # noqa: E402
+import private_etc  # noqa: E402
+
+CLEAN, FINDINGS, REPAIRED, FAILED, USAGE = range(5)
+REFUSAL = b"-ERR [SYS/PERM] Unable to process From lines (envelopes), change recognition modes or check for corrupted mail drop.\r\n"
+
+
+def without_first_line(mail):
+    return mail.split(b"\n", 1)[1]
+
+
+def damaged():
+    """The first From_ line is gone, the third message is glued to the second, the fourth has no year."""
+    parts = [message(i + 1) for i in range(5)]
+    parts[0] = without_first_line(parts[0])
+    parts[1] = parts[1][:-1]
+    parts[3] = re.sub(rb"\A(From \S+ \S+ \S+ \S+ \S+) 2012", rb"\1", parts[3])
+    return b"".join(parts)
+
+
+class Case:
+    def __init__(self, site):
+        self.site = site
+        site.write_config()
+
+    def run(self, *arguments, code=None, **kwargs):
+        done = self.site.run([program("popcheck"), "--config", self.site.config, *arguments], check=False, **kwargs)
+        if code is not None:
+            assert done.returncode == code, (arguments, done.returncode, done.stdout.decode(), done.stderr.decode())
+        return done.stdout.decode()
+
+    def ledgers(self, user="ada"):
+        folder = os.path.join(self.site.state, "v", user)
+        return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".ledger"))
+
+    def bodies(self, user="ada"):
+        client = Pop(self.site.connect())
+        count = int(re.search(rb"has (\d+) visible", client.login(user)).group(1))
+        out = [unstuff(client.multi(f"RETR {i + 1}")[1]).replace(b"\r\n", b"\n") for i in range(count)]
+        client.ok("QUIT")
+        client.close()
+        return out
+
+
+def serve():
+    """A damaged spool is refused and the log says what to type; after the repair it is served; undo brings the damage back."""
+    with Site() as site:
+        case = Case(site)
+        spool = site.put_spool("ada", damaged())
+        site.start()
+        case.run("--help", code=CLEAN)
+        client = Pop(site.connect())
+        client.ok("USER ada")
+        assert client.command("PASS correct horse battery") == REFUSAL
+        client.close()
+        assert "missing-postmark at octet 0, line 1: the first From_ line is missing; look at it with popcheck ada, repair it with popcheck --repair ada" in site.log(), site.log()
+        text = case.run("ada", code=FINDINGS)
+        for word in ("missing-postmark at octet 0", "glued-message at octet", "damaged-postmark at octet", "to repair: popcheck --repair ada"):
+            assert word in text, text
+        text = case.run("--dry-run", "ada", code=FINDINGS)
+        assert "+From ada@example.org" in text and "-From ada@example.org Thu Nov 29 23:33:04" in text, text
+        assert site.read_spool() == damaged(), "looking changed the spool"
+        before = os.stat(spool)
+        case.run("--repair", "ada", code=REPAIRED)
+        after = os.stat(spool)
+        assert (before.st_ino, before.st_mode, before.st_uid, before.st_gid) == (after.st_ino, after.st_mode, after.st_uid, after.st_gid)
+        want = [without_first_line(message(i + 1))[:-1] for i in range(5)]
+        assert case.bodies() == want
+        case.run("--repair", "ada", code=CLEAN)
+        assert "proven: " in case.run("--verify", case.ledgers()[0], code=CLEAN)
+        # Mail that comes after the repair stays when it is taken back.
+        with open(spool, "ab") as file:
+            file.write(message(6))
+        assert "proven: " in case.run("--verify", case.ledgers()[0], code=CLEAN)
+        case.run("--undo", "ada", code=REPAIRED)
+        assert site.read_spool() == damaged() + message(6)
+        assert case.ledgers() == []
+        case.run("--undo", "ada", code=FAILED)
+        case.run("--repair", "ada", code=REPAIRED)
+        assert case.bodies() == want + [without_first_line(message(6))[:-1]]
+        case.run("--undo", case.ledgers()[0], code=REPAIRED)
+        assert site.read_spool() == damaged() + message(6)
+
+
+def ledger():
+    """A ledger proves itself, spool and quarantine, and notices any change to one of them."""
+    with Site() as site:
+        case = Case(site)
+        spool = site.put_spool("ada", damaged())
+        case.run("--repair", "ada", code=REPAIRED)
+        (path,) = case.ledgers()
+        quarantine = path[:-len("ledger")] + "quarantine"
+        repaired = site.read_spool()
+        for name in (path, quarantine, spool):
+            with open(name, "rb") as file:
+                good = file.read()
+            for at in range(0, len(good), max(1, len(good) // 40)):
+                bad = bytearray(good)
+                bad[at] ^= 1
+                with open(name, "wb") as file:
+                    file.write(bad)
+                case.run("--verify", path, code=FAILED)
+            with open(name, "wb") as file:
+                file.write(good)
+            case.run("--verify", path, code=CLEAN)
+        # A ledger whose last line was made to fit: the sum and the octets tell.
+        with open(path) as file:
+            lines = file.read().splitlines(True)
+        import hashlib
+        for old, new in ((r"^sum (\d+)", "sum 1"), (r"^(edit \d+ )\d+", r"\g<1>7"), (r"^(message \d+ \d+ )[0-9a-f]", r"\1x")):
+            changed = [re.sub(old, new, line) for line in lines[:-1]]
+            text = "".join(changed)
+            with open(path, "w") as file:
+                file.write(text + "end " + hashlib.sha256(text.encode()).hexdigest() + "\n")
+            case.run("--verify", path, code=FAILED)
+        with open(path, "w") as file:
+            file.writelines(lines)
+        # A message that was deleted since: nothing is undone.
+        with open(spool, "wb") as file:
+            file.write(repaired[300:])
+        text = case.run("--undo", "ada", code=FAILED)
+        assert "changed since" in text, text
+        assert site.read_spool() == repaired[300:]
+
+
+def deliveries():
+    """procmail delivers 1,000 messages while the spool is repaired again and again: each is there once."""
+    if not os.path.exists("/usr/bin/procmail"):
+        skip("procmail is not installed")
+    with Site(uid=named_uid()) as site:
+        case = Case(site)
+        spool = site.put_spool("ada", damaged())
+        argv = delivery_test.procmail(site, spool)
+        total = 100 if os.environ.get("QPOP_SANITIZED") == "1" else 1000
+        failures, stop, repairs = [], threading.Event(), []
+
+        def deliver(first):
+            for number in range(first, total, 2):
+                if site.run(argv, input=delivery_test.mail(number), check=False).returncode != 0:
+                    failures.append(number)
+
+        def repair():
+            turn = 0
+            while not stop.is_set():
+                # Odd turns take the last repair back, so that there is always something to do.
+                done = site.run([program("popcheck"), "--config", site.config, "--repair" if turn % 2 == 0 else "--undo", "ada"], check=False)
+                repairs.append(done.returncode)
+                stop.wait(0.2)  # procmail waits a whole second for a lock
+                if done.returncode not in (CLEAN, REPAIRED):
+                    failures.append(done.stdout + done.stderr)
+                turn += 1
+
+        workers = [threading.Thread(target=deliver, args=(i,)) for i in range(2)]
+        repairer = threading.Thread(target=repair)
+        for thread in [*workers, repairer]:
+            thread.start()
+        for thread in workers:
+            thread.join()
+        stop.set()
+        repairer.join()
+        case.run("--repair", "ada")
+        assert not failures, failures[:3]
+        assert repairs.count(REPAIRED) >= 4, repairs
+        content = site.read_spool()
+        found = [int(n) for n in re.findall(rb"(?m)^Message-ID: <(\d+)@example\.org>\n\n(?:line|$)", content)]
+        names = [int(n) for n in re.findall(rb"(?m)^Subject: n\nMessage-ID: <(\d+)@example\.org>$", content)]
+        assert sorted(names) == list(range(total)), (len(names), len(set(names)), len(found))
+        for i in range(5):
+            assert content.count(b"Message-ID: <%d@example.org>\n\nHello." % (i + 1)) == 1
+        report = json.loads(case.run("--json", "ada", code=CLEAN))[0]
+        assert report["messages"] == report["served"] == total + 5, report
+        print(f"{total} messages delivered, {repairs.count(REPAIRED)} repairs and undos meanwhile")
+
+
+def producers():
+    """What six programs write is clean."""
+    import mailbox as python_mailbox
+    import shutil
+    with Site(uid=named_uid()) as site:
+        case = Case(site)
+        done = []
+
+        def check(name, path):
+            os.chmod(path, 0o600)
+            site.own(site.home)
+            report = json.loads(case.run("--json", path, "--ledger-dir", site.home, code=CLEAN))[0]
+            assert report["messages"] == report["served"] > 1, (name, report)
+            assert all(f["severity"] == "note" for f in report["findings"]), (name, report["findings"])
+            done.append(f"{name} ({report['messages']})")
+
+        path = os.path.join(site.home, "python")
+        box = python_mailbox.mbox(path)
+        for i in range(20):
+            mail = python_mailbox.mboxMessage(without_first_line(message(i)).rstrip(b"\n") + b"\n\nFrom here on.\n")
+            mail.set_from(f"ada{i}@example.org", True)
+            box.add(mail)
+        box.close()
+        check("Python mailbox", path)
+        for agent, make in (("procmail", delivery_test.procmail), ("maildrop", delivery_test.maildrop)):
+            if shutil.which(agent):
+                path = os.path.join(site.home, agent)
+                argv = make(site, path)
+                for i in range(20):
+                    site.run(argv, input=delivery_test.mail(i))
+                check(agent, path)
+        path = os.path.join(site.home, "mutt")
+        if shutil.which("mutt"):
+            source = os.path.join(site.home, "source")
+            rc = os.path.join(site.home, "muttrc")
+            with open(rc, "w") as file:
+                file.write("set confirmappend=no confirmcreate=no save_empty=yes quit=yes copy=no\n")
+            open(source, "w").close()
+            site.own(site.home)
+            # It wants a terminal; each run appends one message.
+            keys = f"push '<copy-message>{path}<enter><exit>'"
+            for i in range(4):
+                with open(source, "wb") as file:
+                    file.write(message(i + 1))
+                site.run(["env", "TERM=xterm", "script", "-qec", f'mutt -n -F {rc} -f {source} -e "{keys}"', "/dev/null"], check=False, timeout=60)
+            check("mutt", path)
+        path = os.path.join(site.home, "nmh")
+        if os.path.exists("/usr/bin/mh/packf"):
+            folder = os.path.join(site.home, "Mail", "inbox")
+            os.makedirs(folder)
+            with open(os.path.join(site.home, ".mh_profile"), "w") as file:
+                file.write("Path: Mail\n")
+            for i in range(1, 6):
+                with open(os.path.join(folder, str(i)), "wb") as file:
+                    file.write(without_first_line(message(i)))
+            site.own(site.home)
+            site.run(["/usr/bin/mh/packf", "+inbox", "-file", path])
+            check("nmh", path)
+        if shutil.which("git"):
+            path = os.path.join(site.home, "patches")
+            top = os.path.join(site.home, "repository")
+            os.mkdir(top)
+            site.own(site.home)
+            git = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-C", top]
+            site.run([*git, "init", "-q"])
+            for i in range(5):
+                with open(os.path.join(top, "file"), "a") as file:
+                    file.write(f"From line {i}\n")
+                site.own(top)
+                site.run([*git, "add", "file"])
+                site.run([*git, "commit", "-q", "-m", f"area: change {i}\n\nFrom now on\n"])
+            with open(path, "wb") as file:
+                file.write(site.run([*git, "format-patch", "--stdout", "--root"]).stdout)
+            check("git format-patch", path)
+        uw = (b"From MAILER-DAEMON Thu Nov 29 10:11:12 2024\nDate: 29 Nov 2024 10:11:12 +0000\nFrom: Mail System Internal Data <MAILER-DAEMON@example.net>\n"
+              b"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\nMessage-ID: <1732874000@example.net>\nX-IMAP: 1732874000 0000000003\nStatus: RO\n\n"
+              b"This text is part of the internal format of your mail folder.\n\n")
+        flags = [message(i + 1, extra=b"Status: RO\nX-Status: A\nX-Keywords:\nX-UID: %d\n" % (i + 1)) for i in range(5)]
+        path = os.path.join(site.home, "uw")
+        with open(path, "wb") as file:
+            file.write(uw + b"".join(flags))
+        check("UW", path)
+        path = os.path.join(site.home, "dovecot")
+        first = message(1, extra=b"X-IMAPbase: 1732874000 0000000003\nX-UID: 1\nStatus: O\nContent-Length: 7\n")
+        with open(path, "wb") as file:
+            file.write(first + b"".join(message(i, extra=b"X-UID: %d\nStatus: O\nContent-Length: 7\n" % i) for i in range(2, 6)))
+        check("Dovecot", path)
+        print("clean: " + ", ".join(done))
+        assert len(done) >= 6, done
+
+
+def uses():
+    """Exit codes, JSON, page, all spools, standard input, questions, surroundings."""
+    with Site(users=("ada", "bob")) as site:
+        case = Case(site)
+        case.run("--nonsense", code=USAGE)
+        case.run("--repair", "--undo", "ada", code=USAGE)
+        case.run("--explain", "no-such-thing", code=USAGE)
+        assert "glued-message (error)" in case.run("--explain", "glued-message", code=CLEAN)
+        assert case.run("--explain", "all", code=CLEAN).count("repair: ") >= 35
+        case.run("nobody-of-this-name", code=FAILED)
+        site.put_spool("ada", mailbox(3))
+        bob = site.put_spool("bob", damaged())
+        assert case.run("--quiet", "ada", code=CLEAN) == ""
+        assert "clean (mbox, 3 messages" in case.run("ada", code=CLEAN)
+        both = json.loads(case.run("--all", "--json", code=FINDINGS))
+        assert [one["result"] for one in both] == ["clean", "findings"], both
+        for one in both:
+            assert sum(one["octets"].values()) == one["size"], one
+        os.mkdir(os.path.join(site.spool, "c"))
+        with open(os.path.join(site.spool, "c", "cyd"), "wb") as file:
+            file.write(mailbox(1))
+        os.chmod(os.path.join(site.spool, "c", "cyd"), 0o600)
+        site.own(site.spool)
+        assert len(json.loads(case.run("--all", "--json", "--jobs", "2", code=FINDINGS))) == 3
+        text = case.run("--stdin", code=FINDINGS, input=damaged())
+        assert "standard input: 3 errors" in text, text
+        case.run("--stdin", code=CLEAN, input=mailbox(2))
+        case.run("--stdin", "--repair", code=USAGE, input=b"")
+        # What stands around the spool.
+        lock = bob + ".lock"
+        with open(lock, "w") as file:
+            file.write("999999\n")
+        os.utime(lock, (1, 1))
+        with open(os.path.join(site.spool, ".bob.pop"), "wb") as file:
+            file.write(mailbox(1))
+        os.chmod(bob, 0o644)
+        os.link(bob, os.path.join(site.home, "link"))
+        site.own(site.spool)
+        found = {f["id"] for f in json.loads(case.run("--json", "bob", code=FINDINGS))[0]["findings"]}
+        assert {"stale-lock", "temporary-drop", "wrong-mode", "hard-link"} <= found, found
+        case.run("--repair", "bob", code=FAILED)  # popper would not open it either
+        for name in (os.path.join(site.home, "link"), lock, bob):
+            os.unlink(name)
+        os.symlink("/etc/passwd", bob)
+        site.own(site.spool)
+        found = {f["id"] for f in json.loads(case.run("--json", "bob", code=FINDINGS))[0]["findings"]}
+        assert "not-a-file" in found and "foreign-start" not in found, found
+        os.unlink(bob)
+        # A doubtful place is left alone, changed when asked, and asked about.
+        doubtful = message(1)[:-1] + b"\nFrom bob@example.org Fri Nov 30 10:11:12 2012\nas he wrote\n\n" + message(2)
+        quoted = doubtful.replace(b"\nFrom bob", b"\n>From bob")
+        site.put_spool("bob", doubtful)
+        case.run("--repair", "bob", code=FINDINGS)
+        assert site.read_spool("bob") == doubtful
+        case.run("--repair", "--ask", "bob", code=FINDINGS, input=b"n\n")
+        assert site.read_spool("bob") == doubtful
+        case.run("--repair", "--ask", "bob", code=REPAIRED, input=b"y\n")
+        assert site.read_spool("bob") == quoted
+        case.run("--undo", "bob", code=REPAIRED)
+        case.run("--repair", "--aggressive", "bob", code=REPAIRED)
+        assert site.read_spool("bob") == quoted
+        # While a session is open its offsets must hold.
+        site.put_spool("bob", mailbox(2))
+        site.start()
+        client = Pop(site.connect())
+        client.login("bob")
+        site.put_spool("bob", damaged())
+        text = case.run("--repair", "bob", code=FAILED)
+        assert "session" in text, text
+        client.ok("QUIT")
+        assert "seen both ways" in case.run("--locks", "bob", code=CLEAN)
+        assert "nothing to recover" in case.run("--recover", "bob", code=CLEAN)
+
+
+def page():
+    """The page holds hostile bytes as data alone, and draws itself in a browser when there is one."""
+    with Site() as site:
+        case = Case(site)
+        evil = b"</script><script>document.title='taken'</script><img src=http://192.0.2.1/x>"
+        site.put_spool("ada", evil + b"\n\n" + damaged() + b"\0" * 2000)
+        path = os.path.join(site.home, "page.html")
+        case.run("--report", path, "ada", code=FINDINGS)
+        with open(path) as file:
+            text = file.read()
+        assert "Content-Security-Policy" in text and "default-src 'none'" in text
+        data = text.split('id="data">', 1)[1].split("</script>", 1)[0]
+        assert "<" not in data
+        spool = json.loads(data)["spools"][0]
+        assert len(spool["cells"]) == 4096 and sum(map(sum, spool["cells"])) == spool["size"]
+        assert {"foreign-start", "nul-tail"} <= {f["id"] for f in spool["findings"]}
+        browser = next((name for name in ("/usr/bin/chromium", "/usr/bin/google-chrome") if os.path.exists(name)), None)
+        if browser is None:
+            skip("the page is well formed; no Chromium to draw it")
+        done = site.run([browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={site.home}/chromium", "--dump-dom", "file://" + path], timeout=100)
+        dom = done.stdout.decode()
+        assert 'data-drawn="1"' in dom, done.stderr.decode()[-2000:]
+        assert "<title>popcheck</title>" in dom and dom.count("<details") == len(spool["findings"]), "the page is not what it was to be"
+        assert "<img" not in dom.split('id="data">')[0] and "192.0.2.1" in dom
+
+
+def root():
+    """Root drops to each owner; the lock file is made in a folder that only the group mail may write."""
+    enter_private_namespace()
+    with Site(uid=0, users=()) as site:
+        private_etc.bind_etc(site, {"ada": (64331, "/bin/sh", "*:19000:0:99999:7:::"), "bob": (64332, "/bin/sh", "*:19000:0:99999:7:::")})
+        state = os.path.join(site.root, "state")
+        site.options.update({"spool-dir": "/var/mail", "state-dir": state})
+        os.chmod(state, 0o755)
+        os.chmod(site.root, 0o755)
+        case = Case(site)
+        import grp
+        for name, uid in (("ada", 64331), ("bob", 64332)):
+            path = os.path.join("/var/mail", name)
+            with open(path, "wb") as file:
+                file.write(damaged())
+            os.chmod(path, 0o660)
+            os.chown(path, uid, grp.getgrnam("mail").gr_gid)
+        trace = os.path.join(site.root, "trace")
+        command = [program("popcheck"), "--config", site.config, "--repair", "--all"]
+        if os.path.exists("/usr/bin/strace") and os.environ.get("QPOP_SANITIZED") != "1":
+            command = ["strace", "-f", "-o", trace, "-e", "trace=openat,setresuid", *command]
+        done = subprocess.run(command, capture_output=True, check=False)
+        assert done.returncode == REPAIRED, (done.stdout, done.stderr)
+        for name, uid in (("ada", 64331), ("bob", 64332)):
+            status = os.stat(os.path.join("/var/mail", name))
+            assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (uid, 0o660)
+            folder = os.path.join(state, "u", f"{uid}.{name}")
+            assert os.stat(folder).st_uid == uid and stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+            assert [n for n in os.listdir(folder) if n.endswith(".ledger")], os.listdir(folder)
+            assert not os.path.exists(f"/var/mail/{name}.lock")
+        if os.path.exists(trace):
+            dropped, opened, locks = set(), 0, 0
+            with open(trace) as file:
+                for line in file:
+                    pid = line.split()[0]
+                    if "setresuid(643" in line:
+                        dropped.add(pid)
+                    if re.search(r'"(ada|bob)"', line) and "openat" in line:
+                        assert pid in dropped, "a spool was opened with the rights of root: " + line
+                        opened += 1
+                    if re.search(r'"(ada|bob)\.lock".*O_CREAT.*= \d', line):
+                        locks += 1
+            assert opened >= 2 and locks == 2, (opened, locks)
+        assert case.run("--all", "--quiet", code=CLEAN) == ""
+        with open("/var/mail/root", "wb") as file:
+            file.write(mailbox(1))
+        assert "rights of root" in case.run("--all", code=FAILED)
+
+
+if __name__ == "__main__":
+    {"serve": serve, "ledger": ledger, "deliveries": deliveries, "producers": producers, "uses": uses, "page": page, "root": root}[sys.argv[1]]()
