@@ -16,6 +16,7 @@
 #include <memory>
 
 #include "common/base/text.h"
+#include "common/config/placement.h"
 #include "common/config/reader.h"
 #include "common/digest/digest.h"
 #include "common/priv/drop.h"
@@ -83,19 +84,33 @@ class Finder {
     struct stat status {};
     // A slash makes it a file; so does the ending of a ledger.
     if (name.find('/') != std::string::npos || name.ends_with(".ledger")) return add_file(split(name));
-    if (!settings_.text(Opt::mail_user).empty()) return add_file({spool_dir_, name}, name);
+    if (!settings_.text(Opt::mail_user).empty()) return add_file(placed(name, ""), name);
     auto account = priv::find_account(name);
     if (account) {
       if (!command_.home_file.empty()) return add_file({account->home, command_.home_file}, name);
-      return add_file({spool_dir_, name}, name);
+      return add_file(placed(name, account->home), name);
     }
     // An account of the database alone has a spool and no system user.
-    if (::lstat((spool_dir_ + "/" + name).c_str(), &status) == 0) return add_file({spool_dir_, name}, name);
+    const auto place = placed(name, "");
+    if (::lstat((place.folder + "/" + place.name).c_str(), &status) == 0) return add_file(place, name);
     if (::lstat(name.c_str(), &status) == 0) return add_file(split(name));
     Target target;
     target.label = base::escape_untrusted(name, 80);
     target.fault = "no such user, and no such file";
     out_.push_back(std::move(target));
+  }
+
+  /// Where popper looks for the mail of this user: hash-spool, home-dir-mail.
+  [[nodiscard]] Place placed(const std::string& user, const std::string& home) const {
+    if (!is_spool_name(user)) return {spool_dir_, user};
+    const auto spool = config::place(settings_, user, home).spool;
+    return {resolved(spool.folder), spool.name};
+  }
+  [[nodiscard]] bool is_poppers(const Target& target) const {
+    if (target.user.empty()) return false;
+    const auto account = settings_.text(Opt::mail_user).empty() ? priv::find_account(target.user) : Result<priv::Account>{Error{ErrorKind::not_found, ""}};
+    const auto place = placed(target.user, account ? account->home : "");
+    return place.folder == target.folder && place.name == target.name;
   }
 
   void add_file(Place place, const std::string& user = {}) {
@@ -104,10 +119,11 @@ class Finder {
     target.name = place.name;
     target.user = user;
     target.label = base::escape_untrusted(target.path(), 200);
-    const bool shared = target.folder == spool_dir_ || target.folder.starts_with(spool_dir_ + "/");
+    const bool poppers = is_poppers(target);
+    const bool shared = poppers || target.folder == spool_dir_ || target.folder.starts_with(spool_dir_ + "/");
     if (shared && user.empty()) target.user = target.name;
     target.command = fmt::format("popcheck --repair {}", user.empty() ? target.label : user);
-    if (!is_spool_name(target.name)) target.fault = "not the name of a spool";
+    if (!is_spool_name(target.name) && !poppers) target.fault = "not the name of a spool";
     if (target.fault.empty()) set_owner(target);
     if (target.fault.empty()) set_state(target, shared);
     out_.push_back(std::move(target));
@@ -141,8 +157,8 @@ class Finder {
     if (shared) {
       struct stat status {};
       const auto exists = [&](const std::string& path) { return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == target.uid; };
-      const auto of_database = fmt::format("{}/v/{}", state, target.name);
-      const auto of_system = fmt::format("{}/u/{}.{}", state, target.uid, target.name);
+      const auto of_database = fmt::format("{}/v/{}", state, target.user);
+      const auto of_system = fmt::format("{}/u/{}.{}", state, target.uid, target.user);
       // A server that is not started by root has no system users.
       const bool is_virtual = !settings_.text(Opt::mail_user).empty() || exists(of_database) || (!root_ && !exists(of_system));
       std::string folder = is_virtual ? of_database : of_system;

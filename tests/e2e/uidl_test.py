@@ -53,7 +53,7 @@ def qpoppers_unique_id(text):
     for group in range(0, 16, 4):
         number = 0
         for octet in digest[group:group + 4]:
-            number = number << 4 | octet
+            number = (number << 4) + octet
         for _ in range(5):
             out += chr(33 + number % 80).replace(".", "~")
             number //= 80
