@@ -16,6 +16,7 @@
 #include <memory>
 
 #include "common/base/text.h"
+#include "common/config/placement.h"
 #include "common/config/reader.h"
 #include "common/digest/digest.h"
 #include "common/priv/drop.h"
@@ -60,7 +61,7 @@ class Finder {
       : command_(command), settings_(settings), root_(::geteuid() == 0), spool_dir_(resolved(settings.text(Opt::spool_dir))) {}
 
   Result<std::vector<Target>> run() {
-    if (command_.all && !command_.home_file.empty()) {
+    if (command_.all && !settings_.text(Opt::home_dir_mail).empty()) {
       every_home();
     } else if (command_.all) {
       if (auto walked = walk(spool_dir_, 0); !walked) return walked.error();
@@ -83,19 +84,32 @@ class Finder {
     struct stat status {};
     // A slash makes it a file; so does the ending of a ledger.
     if (name.find('/') != std::string::npos || name.ends_with(".ledger")) return add_file(split(name));
-    if (!settings_.text(Opt::mail_user).empty()) return add_file({spool_dir_, name}, name);
     auto account = priv::find_account(name);
-    if (account) {
-      if (!command_.home_file.empty()) return add_file({account->home, command_.home_file}, name);
-      return add_file({spool_dir_, name}, name);
-    }
+    if (!settings_.text(Opt::mail_user).empty()) return add_user(name, {});
+    if (account) return add_user(name, account->home);
     // An account of the database alone has a spool and no system user.
-    if (::lstat((spool_dir_ + "/" + name).c_str(), &status) == 0) return add_file({spool_dir_, name}, name);
+    const auto alone = config::place(settings_, name, {}).spool;
+    if (is_spool_name(name) && ::lstat((alone.folder + "/" + alone.name).c_str(), &status) == 0) return add_user(name, {});
     if (::lstat(name.c_str(), &status) == 0) return add_file(split(name));
     Target target;
     target.label = base::escape_untrusted(name, 80);
     target.fault = "no such user, and no such file";
     out_.push_back(std::move(target));
+  }
+
+  void add_user(const std::string& name, const std::string& home) {
+    if (is_spool_name(name)) {
+      const auto spool = config::place(settings_, name, home).spool;
+      return add_file({spool.folder, spool.name}, name);
+    }
+    add_file({spool_dir_, name}, name);
+  }
+
+  /// Where Qpopper would have put the temporary drop of a user.
+  void set_drops(Target& target) {
+    auto account = priv::find_account(target.user);
+    for (const auto& drop : config::place(settings_, target.user, account ? account->home : "").temporary_drops)
+      target.drops.push_back(drop.folder + "/" + drop.name);
   }
 
   void add_file(Place place, const std::string& user = {}) {
@@ -109,7 +123,8 @@ class Finder {
     target.command = fmt::format("popcheck --repair {}", user.empty() ? target.label : user);
     if (!is_spool_name(target.name)) target.fault = "not the name of a spool";
     if (target.fault.empty()) set_owner(target);
-    if (target.fault.empty()) set_state(target, shared);
+    if (target.fault.empty()) set_state(target, shared || !user.empty());
+    if (target.fault.empty() && !target.user.empty() && is_spool_name(target.user)) set_drops(target);
     out_.push_back(std::move(target));
   }
 
@@ -141,8 +156,8 @@ class Finder {
     if (shared) {
       struct stat status {};
       const auto exists = [&](const std::string& path) { return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == target.uid; };
-      const auto of_database = fmt::format("{}/v/{}", state, target.name);
-      const auto of_system = fmt::format("{}/u/{}.{}", state, target.uid, target.name);
+      const auto of_database = fmt::format("{}/v/{}", state, target.user);
+      const auto of_system = fmt::format("{}/u/{}.{}", state, target.uid, target.user);
       // A server that is not started by root has no system users.
       const bool is_virtual = !settings_.text(Opt::mail_user).empty() || exists(of_database) || (!root_ && !exists(of_system));
       std::string folder = is_virtual ? of_database : of_system;
@@ -202,7 +217,8 @@ class Finder {
     std::ranges::sort(users);
     for (const auto& [name, home] : users) {
       struct stat status {};
-      if (::lstat((home + "/" + command_.home_file).c_str(), &status) == 0) add_file({home, command_.home_file}, name);
+      const auto spool = is_spool_name(name) ? config::place(settings_, name, home).spool : config::PlacedFile{};
+      if (!spool.name.empty() && ::lstat((spool.folder + "/" + spool.name).c_str(), &status) == 0) add_file({spool.folder, spool.name}, name);
     }
   }
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,9 +29,12 @@
 #include "popper/monitor/monitor.h"
 #include "popper/monitor/service_manager.h"
 #include "popper/monitor/startup.h"
+#include "popper/program/program.h"
+#include "popper/resolver/resolver.h"
 #include "popper/session/session.h"
 #include "popper/signer/file_check.h"
 #include "popper/signer/signer.h"
+#include "popper/takeover/takeover.h"
 
 namespace {
 
@@ -38,9 +42,10 @@ using namespace qpop;
 using config::Opt;
 
 /// Exit codes; they stand in popper(8).
-enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4, kNotRecovered = 5 };
+enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4, kNotRecovered = 5, kDownloadsAgain = 6 };
 
 static_assert(monitor::kUpdateFailed == maildrop::kUpdateFailed);
+static_assert(takeover::kDownloadsAgain == kDownloadsAgain && takeover::kFailed == kEnvironment);
 static_assert(monitor::kNotRecovered == kNotRecovered);
 static_assert(std::string_view{monitor::kJournalName} == spool::kJournalName);
 static_assert(std::string_view{monitor::kJournalTemporaryName} == spool::kJournalTemporaryName);
@@ -65,16 +70,24 @@ monitor::Roles bind_roles() {
     start.honour_password_age = task.honour_password_age;
     return checker::run_checker(std::move(start));
   };
+  roles.program = [](monitor::ProgramTask task) {
+    return program::run_program({std::move(task.command), std::move(task.arguments), std::move(task.environment), task.uid, task.gid,
+                                 std::move(task.folder), std::move(task.monitor), std::move(task.session)});
+  };
+  roles.resolver = [](monitor::ResolverTask task) {
+    return resolver::run_resolver({std::move(task.address), task.uid, task.gid, std::move(task.monitor)});
+  };
   roles.maildrop = [](monitor::MaildropTask task) {
     maildrop::Job job;
     job.work = static_cast<maildrop::Work>(task.work);
     job.name = task.owner.name;
     job.uid = task.owner.uid;
     job.gid = task.owner.gid;
-    job.spool_dir = task.owner.spool_dir;
+    job.home = task.owner.home;
     job.state_folder = task.owner.state_folder;
-    job.mail_locks = task.mail_locks;
-    job.lock_timeout_s = task.lock_timeout_s;
+    job.server_name = task.server_name;
+    job.settings = task.settings;
+    job.administrator = task.administrator;
     job.monitor = std::move(task.monitor);
     job.session = std::move(task.session);
     return maildrop::run_maildrop(std::move(job));
@@ -140,7 +153,15 @@ void open_log(const config::Settings& settings, const char* ident, bool to_stder
   target.facility = kFacilities.at(settings.choice(Opt::log_facility));
   target.to_syslog = settings.text(Opt::log_target) == "syslog";
   target.to_stderr = to_stderr;
+  // The one before stays open until the new one is in use: a line must not go to a number that means another file.
+  static base::UniqueFd trace;
+  base::UniqueFd before = std::move(trace);
+  const auto& path = settings.text(Opt::tracefile);
+  auto opened = path.empty() ? base::Result<base::UniqueFd>{base::UniqueFd{}} : monitor::open_trace(path);
+  if (opened) trace = std::move(*opened);
+  target.trace_fd = trace.get();
   log::open(target);
+  if (!opened) log::error("{}: {}", monitor::named(settings, Opt::tracefile), opened.error().message());
 }
 
 /// Logs all problems; true when the server may start.
@@ -235,6 +256,7 @@ class Program {
  private:
   int check();
   int recover();
+  int take_over();
   int serve_one(Start start);
   int serve(Start start);
   std::optional<config::Settings> reload();
@@ -256,26 +278,28 @@ int Program::run() {
   }
   if (line_.action == config::Action::check || line_.action == config::Action::print_config) return check();
   if (line_.action == config::Action::recover) return recover();
+  if (line_.action == config::Action::compare_uidl || line_.action == config::Action::import_uidl) return take_over();
   Start start = find_start(line_);
   return start.one_client ? serve_one(std::move(start)) : serve(std::move(start));
 }
 
 int Program::check() {
   log::open({ident_, 0, false, true});
-  bool sound = report(line_.problems);
+  const bool sound = report(line_.problems);
   if (line_.action == config::Action::print_config) {
     fmt::print("{}", config::effective_text(line_.settings));
     return sound ? kOk : code_of(line_.problems);
   }
-  if (!sound) return code_of(line_.problems);
+  // All of it at once: what is at fault in a file keeps its default here.
   std::vector<config::Problem> problems;
   const auto environment = monitor::look_up_environment(line_.settings, problems, monitor::Purpose::check);
   monitor::check_environment(line_.settings, environment, problems, monitor::Purpose::check);
   if (!config::has_errors(problems)) check_database(line_.settings, environment, problems);
   if (!config::has_errors(problems)) check_certificates(line_.settings, environment, problems);
-  sound = report(problems);
-  if (sound) fmt::print("configuration is sound\n");
-  return sound ? kOk : kEnvironment;
+  const bool fits = report(problems);
+  if (!sound) return code_of(line_.problems);
+  if (fits) fmt::print("configuration is sound\n");
+  return fits ? kOk : kEnvironment;
 }
 
 int Program::recover() {
@@ -289,6 +313,55 @@ int Program::recover() {
   open_log(line_.settings, ident_, line_.foreground || line_.settings.text(Opt::log_target) == "stderr");
   monitor::Monitor monitor{line_.settings, environment, bind_roles(), [] { return std::nullopt; }};
   return monitor.recover(line_.recover_user);
+}
+
+/// Reads a password from the terminal, or a line of standard input.
+std::string ask_password(const std::string& user, const std::string& server) {
+  termios before{};
+  const bool terminal = ::tcgetattr(STDIN_FILENO, &before) == 0;
+  if (terminal) {
+    fmt::print(stderr, "Password of {} at {}: ", user, server);
+    termios silent = before;
+    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+  }
+  std::string password;
+  for (char c = 0; password.size() < 255 && ::read(STDIN_FILENO, &c, 1) == 1 && c != '\n';) password += c;
+  if (terminal) {
+    ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+    fmt::print(stderr, "\n");
+  }
+  return password;
+}
+
+int Program::take_over() {
+  log::open({ident_, 0, false, true});
+  if (!report(line_.problems)) return code_of(line_.problems);
+  std::vector<config::Problem> problems;
+  const auto environment = monitor::look_up_environment(line_.settings, problems, monitor::Purpose::recover);
+  monitor::check_environment(line_.settings, environment, problems, monitor::Purpose::recover);
+  if (!report(problems)) return kEnvironment;
+  ::umask(077);
+  monitor::Monitor monitor{line_.settings, environment, bind_roles(), [] { return std::nullopt; }};
+  const auto owner = monitor.find_owner(line_.uidl_user);
+  if (!owner) {
+    log::fatal("{}: {}", line_.uidl_user, owner.error().message());
+    return kEnvironment;
+  }
+  takeover::Task task;
+  task.import = line_.action == config::Action::import_uidl;
+  task.against = line_.against;
+  // The caller's right to read it counts, not the user's.
+  task.file.reset(::open(line_.against.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!task.file.valid()) task.password = ask_password(line_.uidl_user, line_.against);
+  task.job.name = owner->name;
+  task.job.uid = owner->uid;
+  task.job.gid = owner->gid;
+  task.job.home = owner->home;
+  task.job.state_folder = owner->state_folder;
+  task.job.settings = &line_.settings;
+  task.job.administrator = ::geteuid();
+  return takeover::run_takeover(std::move(task));
 }
 
 int Program::serve_one(Start start) {
@@ -309,6 +382,8 @@ int Program::serve_one(Start start) {
 std::optional<config::Settings> Program::reload() {
   auto fresh = config::read_command_line(arguments_);
   if (!report(fresh.problems)) return std::nullopt;
+  // The trace file may have been moved away.
+  open_log(fresh.settings, ident_, line_.foreground || fresh.settings.text(Opt::log_target) == "stderr");
   return std::move(fresh.settings);
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Debian packages and how to install them; sourced by the other scripts.
 
-build_packages="g++ cmake ninja-build pkg-config libexpected-dev libfmt-dev liblmdb-dev libseccomp-dev libboost-test-dev
+build_packages="g++ cmake python3 ninja-build pkg-config libexpected-dev libfmt-dev liblmdb-dev libseccomp-dev libboost-test-dev
 libboost-program-options-dev libssl-dev libxxhash-dev libidn-dev libcrypt-dev libpam0g-dev libgsasl-dev libgdbm-dev libgdbm-compat-dev nettle-dev"
 run_packages="curl"
 test_packages="git python3 perl curl fetchmail mpop getmail6 nmh mutt procmail maildrop exim4-daemon-light dovecot-core openbsd-inetd systemd util-linux procps clang

@@ -20,6 +20,8 @@ po::options_description describe() {
   auto add = described.add_options();
   add("help,h", "")("version,v", "")("check", "")("print-config", "")("foreground", "");
   add("recover", po::value<std::string>()->implicit_value("all"), "");
+  add("compare-uidl", po::value<std::string>(), "")("import-uidl", po::value<std::string>(), "")("against", po::value<std::string>(), "");
+  add("announce,e", po::value<std::string>(), "");
   for (const Option& row : kOptions) {
     if (row.id == Opt::listen) continue;
     const std::string name = row.letter == 0 ? std::string{row.name} : fmt::format("{},{}", row.name, row.letter);
@@ -28,7 +30,7 @@ po::options_description describe() {
     if (row.type == Type::boolean) value->implicit_value("true");
     add(name.c_str(), value, "");
   }
-  add("listen", po::value<std::string>(), "");
+  add("listen", po::value<std::string>(), "")("forgotten", po::value<std::string>(), "");
   return described;
 }
 
@@ -55,10 +57,20 @@ bool is_switch(char letter) {
   return row != nullptr && row->type == Type::boolean;
 }
 
+/// -R switches off, all others on.
+std::string switched(const Option& row) { return fmt::format("--{}={}", row.name, row.id == Opt::reverse_lookup ? "false" : "true"); }
+
+/// Flags of Qpopper 4.1 of which nobody knows any more what they did.
+bool is_forgotten(const std::string& argument) { return argument == "-V" || argument == "-x"; }
+
 /// Boost would take the word behind `-s` as its value; a letter of a boolean never has one.
 std::vector<std::string> protect_switches(const std::vector<std::string>& arguments) {
   std::vector<std::string> out;
   for (auto argument : arguments) {
+    if (is_forgotten(argument)) {
+      out.emplace_back("--forgotten=" + argument);
+      continue;
+    }
     // The user's name behind it would be taken for an address.
     if (!out.empty() && out.back() == "--recover" && !argument.starts_with('-')) {
       out.back() += "=" + argument;
@@ -66,14 +78,16 @@ std::vector<std::string> protect_switches(const std::vector<std::string>& argume
     }
     // -sS and -sf FILE: letters without value in front of the last one.
     while (argument.size() > 2 && argument[0] == '-' && is_switch(argument[1])) {
-      out.push_back(fmt::format("--{}=true", option_of(argument[1])->name));
+      out.push_back(switched(*option_of(argument[1])));
       argument.erase(1, 1);
     }
+    // As in the original a trace file brings the debug records with it.
+    if (argument.starts_with("-t")) out.emplace_back("--debug=true");
     const bool letter = argument.size() == 2 && argument[0] == '-';
     const auto* row = letter ? nullptr : argument.starts_with("--") ? find_option(argument.substr(2)) : nullptr;
     if (letter) row = option_of(argument[1]);
     if (row != nullptr && row->type == Type::boolean) {
-      out.push_back(fmt::format("--{}=true", row->name));
+      out.push_back(letter ? switched(*row) : fmt::format("--{}=true", row->name));
     } else {
       out.push_back(argument);
     }
@@ -93,6 +107,10 @@ class Evaluator {
     if (result.action == Action::recover && result.has_addresses) {
       result.problems.push_back({"command line: --recover takes one user, or none for all, and no address", false});
     }
+    const bool uidl = result.action == Action::compare_uidl || result.action == Action::import_uidl;
+    if (uidl == result.against.empty()) {
+      result.problems.push_back({"command line: --compare-uidl and --import-uidl need --against FILE or HOST:PORT, and nothing else does", false});
+    }
   }
   CommandLine result;
 
@@ -104,6 +122,14 @@ class Evaluator {
     if (given.string_key == "print-config") result.action = Action::print_config;
     if (given.string_key == "foreground") result.foreground = true;
     if (given.string_key == "recover") take_recover(given.value.empty() ? "all" : given.value.front());
+    if (given.string_key == "compare-uidl") take_uidl(Action::compare_uidl, given.value.front());
+    if (given.string_key == "import-uidl") take_uidl(Action::import_uidl, given.value.front());
+    if (given.string_key == "against") result.against = given.value.front();
+    if (given.string_key == "announce") return take_announcements(given.value.empty() ? "" : given.value.front());
+    if (given.string_key == "forgotten") {
+      const auto flag = given.value.empty() ? std::string{} : given.value.front();
+      return result.problems.push_back({fmt::format("command line: the flag {} of Qpopper 4.1 has no known meaning; skipped", flag), true});
+    }
     const Option* row = find_option(given.string_key);
     if (row == nullptr) return;
     const std::string value = given.value.empty() ? "true" : given.value.front();
@@ -116,6 +142,11 @@ class Evaluator {
       result.problems.push_back({fmt::format("{}: {} is obsolete and does nothing. {}", place, row->name, row->manual), true});
     }
   }
+  void take_uidl(Action action, const std::string& user) {
+    if (user.empty()) result.problems.push_back({"command line: the user's name is empty", false});
+    result.action = action;
+    result.uidl_user = user;
+  }
   void take_recover(const std::string& user) {
     if (result.action == Action::recover) {
       result.problems.push_back({"command line: --recover: one user, or all of them", false});
@@ -124,6 +155,27 @@ class Evaluator {
     }
     result.action = Action::recover;
     result.recover_user = user == "all" ? "" : user;
+  }
+  /// -e login_delay=n,expire=n; without a value: no delay, and mail that is never deleted.
+  void take_announcements(std::string_view list) {
+    for (bool more = true; more;) {
+      const auto comma = list.find(',');
+      const auto one = list.substr(0, comma);
+      more = comma != std::string_view::npos;
+      if (more) list.remove_prefix(comma + 1);
+      const auto equals = one.find('=');
+      const auto name = base::trim(one.substr(0, equals));
+      auto value = equals == std::string_view::npos ? std::string_view{"-1"} : base::trim(one.substr(equals + 1));
+      const bool delay = base::equal_ignoring_case(name, "login_delay");
+      if (!delay && !base::equal_ignoring_case(name, "expire")) {
+        return result.problems.push_back({fmt::format("command line: -e: \"{}\": want login_delay=n,expire=n", base::escape_untrusted(one, 80)), false});
+      }
+      if (delay && value == "-1") value = "0";
+      const Option& row = option(delay ? Opt::announce_login_delay : Opt::announce_expire);
+      if (auto set = result.settings.set(row, value, "command line"); !set) {
+        return result.problems.push_back({fmt::format("command line: -e: {} = \"{}\": {}", name, base::escape_untrusted(value, 80), set.error().detail()), false});
+      }
+    }
   }
   void add_problems(std::vector<Problem> more) {
     for (auto& problem : more) result.problems.push_back(std::move(problem));

@@ -18,6 +18,8 @@ std::string_view type_word(const Option& row) {
       return "number";
     case Type::seconds:
       return "seconds, or a number with s, m or h";
+    case Type::days:
+      return "number of days, or never";
     case Type::mnemonic:
       return "one of the words named";
     case Type::text:
@@ -40,8 +42,14 @@ std::string quoted(std::string_view text) {
 }
 
 std::string bounds(const Option& row) {
-  if (row.type != Type::integer && row.type != Type::seconds) return {};
+  if (row.type != Type::integer && row.type != Type::seconds && row.type != Type::days) return {};
   return fmt::format(", from {} to {}", row.least, row.most);
+}
+
+/// Who may set it besides the administrator's files and the command line.
+std::string_view who_else(const Option& row) {
+  if (row.obsolete || row.scope == Scope::I) return "";
+  return row.scope == Scope::N ? "Users may set it." : "May stand in spool-options files.";
 }
 
 std::string wrapped(std::string_view text, std::string_view lead) {
@@ -81,6 +89,9 @@ std::string help_text() {
       "      --check                      check the configuration and what it names, then exit\n"
       "      --print-config               print every option, its value and where it came from, then exit\n"
       "      --recover [USER|all]         complete interrupted updates of maildrops, then exit; at boot, before mail is delivered\n"
+      "      --compare-uidl USER          would a client download anything again that knows USER's mail from another server\n"
+      "      --import-uidl USER           give USER's mail the unique-ids of another server\n"
+      "      --against FILE|HOST:PORT     that server: its saved UIDL answer, dovecot-uidlist or courierpop3dsizelist; or where it serves\n"
       "      --foreground                 stay in the foreground and log to standard error as well\n"
       "  -h, --help                       this text\n"
       "  -v, --version                    the version\n\n"
@@ -103,6 +114,7 @@ std::string sample_text() {
     out += fmt::format("\n# {}: {} ({}{})\n", row.name, row.summary, type_word(row), bounds(row));
     if (!row.mnemonics.empty()) out += fmt::format("# Values: {}\n", row.mnemonics);
     out += wrapped(row.manual, "# ");
+    if (!who_else(row).empty()) out += fmt::format("# {}\n", who_else(row));
     out += fmt::format("# set {} = {}\n", row.name, quoted(row.preset));
   }
   return out;
@@ -110,7 +122,7 @@ std::string sample_text() {
 
 std::string manual_text() {
   std::string out =
-      ".\\\" SPDX-License-Identifier: MIT\n.\\\" Made from the option table (common/config/options.h); do not edit.\n"
+      ".\\\" SPDX-License-Identifier: MIT\n.\\\" Made from the option table (common/config); do not edit.\n"
       ".Dd November 22, 2026\n.Dt QPOPPER.CONFIG 5\n.Os\n.Sh NAME\n.Nm qpopper.config\n.Nd configuration of popper\n.Sh DESCRIPTION\n"
       "Read by\n.Xr popper 8\nwhere the command line says\n.Fl f Ar file .\n"
       "Each line is empty, a comment that starts with\n.Ql # ,\nor one of\n"
@@ -121,6 +133,9 @@ std::string manual_text() {
       "Numbers may be decimal, hexadecimal (0x10) or octal (010).\n"
       "The last setting of an option counts; options that are repeatable add up.\n"
       "A relative\n.Cm config-file\nis looked for beside the file that names it.\n.Pp\n"
+      "Files are read in this order: what the command line names, from left to right; after login the user's own file\n"
+      ".Pq Cm user-options ,\nthen the one the administrator made for him\n.Pq Cm spool-options .\n"
+      "In these two some options only may stand: it is said with each of them.\n.Pp\n"
       "All faults are reported at once, each with file and line;\n.Ql popper --check -f FILE\nshows them without starting the server.\n"
       ".Sh OPTIONS\n.Bl -tag -width Ds\n";
   for (const Option& row : kOptions) {
@@ -130,6 +145,7 @@ std::string manual_text() {
     if (!row.preset.empty() && !row.obsolete) out += fmt::format("Default: {}{}.\n", row.preset, bounds(row));
     if (row.letter != 0) out += fmt::format("Flag:\n.Fl {} .\n", row.letter);
     out += mdoc(row.manual) + "\n";
+    if (!who_else(row).empty()) out += fmt::format("{}\n", who_else(row));
   }
   out += ".El\n.Sh SEE ALSO\n.Xr pop.auth 5 ,\n.Xr popauth 8 ,\n.Xr popper 8\n";
   return out;

@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "common/base/text.h"
 #include "common/base/unique_fd.h"
@@ -18,7 +20,9 @@ namespace qpop::config {
 namespace {
 
 constexpr int kMaxDepth = 100;                   // as in the original
+constexpr int kMaxFiles = 1000;                  // a file that includes itself twice would be read 2^100 times
 constexpr std::size_t kMaxFile = 1024UL * 1024;  // a configuration is text for people
+constexpr std::size_t kMaxOptionFile = 64UL * 1024;
 constexpr std::size_t kMaxLine = 4096;
 
 bool is_name_char(char c) { return base::is_alpha(c) || base::is_digit(c) || c == '-'; }
@@ -69,7 +73,7 @@ class LineParser {
 
 class Reader {
  public:
-  explicit Reader(Settings& settings) : settings_(settings) {}
+  explicit Reader(Settings& settings, const OptionFile* rules = nullptr) : settings_(settings), rules_(rules) {}
 
   void file(const std::string& path, const std::string& from, int depth);
   void text(std::string_view text, const std::string& name, int depth);
@@ -78,26 +82,58 @@ class Reader {
  private:
   void line(std::string_view line, const std::string& name, const std::string& place, int depth);
   void apply(const Option& row, bool reset, std::string_view name, LineParser& parser, const std::string& place, int depth);
-  void report(const std::string& place, const std::string& what) { problems_.push_back({place + ": " + what, false}); }
+  void report(const std::string& place, const std::string& what) { problems_.push_back({place + ": " + what, rules_ != nullptr}); }
+  std::string refusal(const struct stat& status, Scope& may) const;
 
   Settings& settings_;
+  const OptionFile* rules_;  ///< null: a file of the administrator's that may set everything
+  Scope may_ = Scope::I;     ///< the highest class that the file being read may set
+  int files_ = 0;
   std::vector<Problem> problems_;
 };
 
+/// Why an option file must not be read; "" when it may be.
+std::string Reader::refusal(const struct stat& status, Scope& may) const {
+  if (rules_ == nullptr) return {};
+  if (status.st_uid != rules_->user && status.st_uid != rules_->administrator) {
+    return fmt::format("belongs to uid {}, and must belong to uid {} or {}", status.st_uid, rules_->user, rules_->administrator);
+  }
+  if ((status.st_mode & 022U) != 0) return fmt::format("mode {:04o}: others can write it", status.st_mode & 07777U);
+  may = status.st_uid == rules_->administrator ? rules_->administrator_may : Scope::N;
+  return {};
+}
+
 void Reader::file(const std::string& path, const std::string& from, int depth) {
   const std::string context = from.empty() ? std::string{} : from + ": ";
-  const auto fail = [&](const char* reason) { problems_.push_back({fmt::format("{}open configuration file {}: {}", context, path, reason), false}); };
+  const auto fail = [&](const std::string& reason) {
+    problems_.push_back({fmt::format("{}open configuration file {}: {}", context, base::escape_untrusted(path), reason), rules_ != nullptr});
+  };
   if (depth > kMaxDepth) return fail("files are nested more than 100 deep");
-  base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (!fd.valid()) return fail(std::strerror(errno));
+  if (++files_ > kMaxFiles) return files_ == kMaxFiles + 1 ? fail("more than 1000 files") : void();
+  const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (rules_ != nullptr ? O_NOFOLLOW : 0);
+  base::UniqueFd fd{::open(path.c_str(), flags)};
+  if (!fd.valid()) {
+    if (rules_ != nullptr && depth == 0 && errno == ENOENT) return;
+    return fail(errno == ELOOP ? "a symbolic link" : std::strerror(errno));
+  }
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return fail("not a regular file");
-  if (static_cast<std::size_t>(status.st_size) > kMaxFile) return fail("longer than 1 MiB");
+  Scope may = Scope::I;
+  if (const auto reason = refusal(status, may); !reason.empty()) return fail(reason);
+  if (rules_ == nullptr && ((status.st_mode & 022U) != 0 || (status.st_uid != 0 && status.st_uid != ::geteuid()))) {
+    problems_.push_back({fmt::format("{}configuration file {}: uid {} owns it, mode {:04o}: others than root can change it", context,
+                                     base::escape_untrusted(path), status.st_uid, status.st_mode & 07777U),
+                         true});
+  }
+  const std::size_t most = rules_ == nullptr ? kMaxFile : kMaxOptionFile;
+  if (static_cast<std::size_t>(status.st_size) > most) return fail(fmt::format("longer than {} KiB", most / 1024));
   std::string content(static_cast<std::size_t>(status.st_size), '\0');
   const ssize_t got = ::pread(fd.get(), content.data(), content.size(), 0);
   if (got < 0) return fail(std::strerror(errno));
   content.resize(static_cast<std::size_t>(got));
+  const Scope outer = std::exchange(may_, may);
   text(content, path, depth);
+  may_ = outer;
 }
 
 void Reader::text(std::string_view text, const std::string& name, int depth) {
@@ -144,6 +180,7 @@ void Reader::apply(const Option& row, bool reset, std::string_view name, LinePar
     return report(place, fmt::format("{}: {}", row.name, reset ? "only a true-or-false option can be reset" : "needs a value: set name = value"));
   }
   if (!parser.at_end()) return report(place, fmt::format("{}: expected comment or end of line, found \"{}\"", row.name, base::escape_untrusted(parser.rest(), 80)));
+  if (row.scope > may_) return report(place, fmt::format("{} may not be set in this file; skipped", row.name));
   if (row.id == Opt::config_file) {
     const auto slash = name.rfind('/');
     const bool relative = !value.starts_with('/') && slash != std::string_view::npos;
@@ -166,6 +203,12 @@ std::vector<Problem> read_file(const std::string& path, Settings& settings) {
 std::vector<Problem> read_text(std::string_view text, const std::string& name, Settings& settings) {
   Reader reader{settings};
   reader.text(text, name, 0);
+  return reader.take_problems();
+}
+
+std::vector<Problem> read_option_file(const OptionFile& file, Settings& settings) {
+  Reader reader{settings, &file};
+  reader.file(file.path, {}, 0);
   return reader.take_problems();
 }
 

@@ -70,6 +70,14 @@ base::Result<std::string> normalise_number(const Option& row, std::string_view v
   return fmt::format("{}", *number * unit);
 }
 
+base::Result<std::string> normalise_days(const Option& row, std::string_view value) {
+  if (base::equal_ignoring_case(value, kNever) || value == "-1") return std::string{kNever};
+  const auto number = parse_c_number(value);
+  if (!number) return Error{ErrorKind::malformed, "want a number of days, or never"};
+  if (*number < row.least || *number > row.most) return Error{ErrorKind::limit, fmt::format("out of bounds; least {}, most {}", row.least, row.most)};
+  return fmt::format("{}", *number);
+}
+
 base::Result<std::string> normalise_mnemonic(const Option& row, std::string_view value) {
   const auto known = words(row.mnemonics);
   for (const auto word : known) {
@@ -96,6 +104,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 const Option* find_option(std::string_view name) {
+  // Both spellings are the original's.
+  if (base::equal_ignoring_case(name, "UW-kluge")) name = option(Opt::uw_kludge).name;
   for (const Option& row : kOptions) {
     if (base::equal_ignoring_case(row.name, name)) return &row;
   }
@@ -122,6 +132,8 @@ base::Result<std::string> normalise(const Option& row, std::string_view value) {
     case Type::integer:
     case Type::seconds:
       return normalise_number(row, value);
+    case Type::days:
+      return normalise_days(row, value);
     case Type::mnemonic:
       return normalise_mnemonic(row, value);
     case Type::text:
@@ -154,6 +166,7 @@ bool Settings::boolean(Opt id) const { return value(id).texts.at(0) == "true"; }
 
 std::int64_t Settings::number(Opt id) const {
   const std::string& text = value(id).texts.at(0);
+  if (text == kNever) return -1;
   std::int64_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
   return number;

@@ -27,7 +27,7 @@ class Settings {
   base::Status set(const Option& row, std::string_view value, std::string_view source);
 
   [[nodiscard]] bool boolean(Opt id) const;
-  /// Integers, and seconds as seconds.
+  /// Integers, seconds as seconds, days with -1 for never.
   [[nodiscard]] std::int64_t number(Opt id) const;
   /// Text and mnemonics (lower case).
   [[nodiscard]] const std::string& text(Opt id) const;

@@ -1,23 +1,5 @@
 // SPDX-License-Identifier: MIT
-// All messages between the roles: who sends which to whom, and when it is allowed.
-//
-//   monitor -> session        StartSession (client socket, authenticator channel; with TLS also profile, signer channel), MaildropChannel,
-//                             UpdateChannel, LoginRefused, EndSession
-//   session -> monitor        LogLine, TlsStarted, RequestUpdate, SessionReport
-//   monitor -> signer         PairFile (certificate file, key file), AttachToSigner (channel), EndSession
-//   signer -> monitor         LogLine, ProfileReady (profile)
-//   session -> signer         SignDigest, StoreTlsSession, FindTlsSession
-//   signer -> session         DigestSigned, TlsSessionFound
-//   monitor -> authenticator  AttachSession (channel), LoginDecision, CheckerChannel (channel), EndSession
-//   authenticator -> monitor  LogLine, LoginAccepted, LoginFailed, RequestChecker
-//   authenticator -> session  SessionGreeting, VerifyResult, CramChallenge, ScramChallenge, ScramSignature
-//   session -> authenticator  InsideTls, VerifyExternal, ProofPart, VerifyPassword, VerifyApop, CramBegin, VerifyCram, ScramBegin, ScramFinish, SaslDone, SaslCancel
-//   authenticator -> checker  CheckSystemPassword, or VerifyExternal and ProofPart
-//   checker -> authenticator  SystemVerdict, or CertificateVerdict
-//   maildrop -> monitor       LogLine, DotlockRequest, MaildropRecovered
-//   monitor -> maildrop       DotlockReply
-//   maildrop -> session       MaildropOpened (session lock, listing, spool), MaildropFailed, UpdateDone
-//   session -> maildrop       UpdateBegin (session lock, listing), UpdatePart
+// All messages between the roles; who sends which to whom stands in message_type.h.
 //
 // Plain structs in host order: both ends are the same program, forked without exec.
 #pragma once
@@ -27,62 +9,9 @@
 #include <cstdint>
 
 #include "common/ipc/channel.h"
+#include "common/ipc/message_type.h"
 
 namespace qpop::ipc {
-
-enum class MessageType : std::uint16_t {
-  start_session = 1,
-  maildrop_channel,
-  update_channel,
-  login_refused,
-  end_session,
-  log_line,
-  request_update,
-  session_report,
-  attach_session,
-  login_accepted,
-  login_failed,
-  session_greeting,
-  verify_result,
-  verify_password,
-  verify_apop,
-  dotlock_request,
-  dotlock_reply,
-  maildrop_opened,
-  maildrop_failed,
-  update_committed,
-  update_done,
-  update_begin,
-  update_part,
-  maildrop_recovered,
-  login_decision,
-  request_checker,
-  checker_channel,
-  cram_begin,
-  cram_challenge,
-  verify_cram,
-  scram_begin,
-  scram_challenge,
-  scram_finish,
-  scram_signature,
-  sasl_done,
-  sasl_cancel,
-  check_system_password,
-  system_verdict,
-  pair_file,
-  profile_ready,
-  attach_to_signer,
-  sign_digest,
-  digest_signed,
-  store_tls_session,
-  find_tls_session,
-  tls_session_found,
-  tls_started,
-  inside_tls,
-  verify_external,
-  proof_part,
-  certificate_verdict,
-};
 
 /// 128 random bits made by the monitor: a session proves who it is by holding the channel, never by this number.
 using SessionId = std::array<std::byte, 16>;
@@ -106,8 +35,12 @@ struct StartSession {
   std::uint8_t shy = 0;
   std::uint8_t downcase_user = 0;
   std::uint8_t trim_domain = 0;
+  std::uint8_t debug = 0;
+  std::uint8_t per_user = 0;  ///< option files of users are read: what is announced may differ for them
   TlsUse tls = TlsUse::none;
-  std::array<std::uint8_t, 2> reserved{};
+  std::uint32_t login_delay_s = 0;
+  std::int32_t expire_days = -1;  ///< -1: never
+  std::int32_t utc_offset_s = 0;
 };
 
 struct MaildropChannel {
@@ -423,9 +356,65 @@ struct DotlockReply {
   std::int32_t errno_value = 0;
 };
 
+/// With the options that hold for this user.
 struct MaildropOpened {
   static constexpr auto kType = MessageType::maildrop_opened;
   std::uint32_t has_spool = 0;  ///< 0: no mail; then only the session lock and the listing come along
+  std::uint32_t idle_seconds = 0;
+  std::uint32_t login_delay_s = 0;
+  std::int32_t expire_days = -1;  ///< -1: never
+  std::uint8_t hidden_first = 0;  ///< the first message of the listing is not to be shown
+  std::uint8_t auto_delete = 0;
+  std::uint8_t update_on_abort = 0;
+  std::uint8_t honour_status = 0;  ///< messages that are marked as read in the spool count as retrieved
+  std::uint8_t may_send = 0;       ///< XTND XMIT
+  std::uint8_t debug = 0;
+  std::array<std::uint8_t, 2> reserved{};
+};
+
+/// The options that hold for this user, as far as the monitor acts on them. From a process of the user's: nothing in it may be able to do more
+/// than he can.
+struct UserSettings {
+  static constexpr auto kType = MessageType::user_settings;
+  std::uint8_t statistics = 0;
+  std::uint8_t timing = 0;
+  FixedText<255> mail_command;
+  std::uint8_t reserved = 0;
+};
+
+/// XTND XMIT: a process that runs mail-command as the user is wanted.
+struct RequestSubmit {
+  static constexpr auto kType = MessageType::request_submit;
+  std::uint32_t reserved = 0;
+};
+
+struct SubmitChannel {
+  static constexpr auto kType = MessageType::submit_channel;
+  std::uint32_t reserved = 0;
+};
+
+struct SubmitPart {
+  static constexpr auto kType = MessageType::submit_part;
+  static constexpr std::uint64_t kMostOctets = 64UL * 1024 * 1024;  ///< of a message
+  std::uint32_t size = 0;
+  std::array<char, 1024> bytes{};
+};
+
+struct SubmitEnd {
+  static constexpr auto kType = MessageType::submit_end;
+  std::uint32_t reserved = 0;
+};
+
+/// A name of the client's address, from the resolver.
+struct ClientName {
+  static constexpr auto kType = MessageType::client_name;
+  FixedText<255> name;
+  std::uint8_t reserved = 0;
+};
+
+struct SubmitDone {
+  static constexpr auto kType = MessageType::submit_done;
+  std::int32_t exit_code = -1;
 };
 
 /// What a recovery came to. A struct of its own and not the library's enum: the monitor does not know that library.
@@ -445,7 +434,7 @@ struct MaildropRecovered {
 };
 
 /// locked: the mail locks were not to be had.
-enum class MaildropFailure : std::uint32_t { in_use, temporary, permanent, unreadable, changed, no_space, locked };
+enum class MaildropFailure : std::uint32_t { in_use, temporary, permanent, unreadable, changed, no_space, locked, too_early };
 
 struct MaildropFailed {
   static constexpr auto kType = MessageType::maildrop_failed;

@@ -57,6 +57,10 @@ struct ListingHeader {
   std::uint64_t header_hash = 0;    ///< XXH3-64 of this struct with header_hash 0
 };
 
+/// Record::flags
+inline constexpr std::uint8_t kFlagRead = 1;         ///< a Status: field holds an R
+inline constexpr std::uint8_t kFlagHasUniqueId = 2;  ///< there is an X-UIDL: field
+
 /// One message. Its unit in the spool runs from `offset` to the offset of the next record (or header.end): postmark line or
 /// opening MMDF separator, content, trailer (blank separator line or closing MMDF separator).
 struct Record {
@@ -67,7 +71,7 @@ struct Record {
   std::uint32_t content_start = 0;  ///< octets from `offset` to the first header line
   std::uint32_t header_length = 0;  ///< on-disk octets of header and the blank line behind it, from content_start
   std::uint8_t trailer = 0;         ///< on-disk octets at the end of the unit that are not content
-  std::uint8_t flags = 0;           ///< RecordFlags
+  std::uint8_t flags = 0;           ///< kFlagRead and kFlagHasUniqueId
   std::uint8_t unique_id_size = 0;  ///< 1..kMaxUniqueId
   std::uint8_t reserved = 0;
   std::array<char, kMaxUniqueId> unique_id_bytes{};

@@ -28,6 +28,8 @@ State& state() {
 
 int priority(Severity severity) {
   switch (severity) {
+    case Severity::debug:
+      return LOG_DEBUG;
     case Severity::info:
       return LOG_NOTICE;  // the level of the original's login and failure lines; syslog set-ups filter on it
     case Severity::warning:
@@ -58,10 +60,22 @@ void write_stderr(std::string_view line) {
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
+/// The record of the original's trace files.
+void write_trace(std::string_view line) {
+  timeval now{};
+  ::gettimeofday(&now, nullptr);
+  tm local{};
+  ::localtime_r(&now.tv_sec, &local);
+  const auto text = fmt::format("{} {} [{}] {}\n", time_stamp(), local.tm_year + 1900, ::getpid(), line);
+  [[maybe_unused]] const auto written = ::write(state().target.trace_fd, text.data(), text.size());
+}
+
 }  // namespace
 
 std::string_view word(Severity severity) {
   switch (severity) {
+    case Severity::debug:
+      return "debug";
     case Severity::info:
       return "info";
     case Severity::warning:
@@ -93,6 +107,7 @@ void write(Severity severity, std::string_view text) {
   const std::string line = severity == Severity::info ? safe : fmt::format("{}: {}", word(severity), safe);
   if (state().target.to_syslog) ::syslog(priority(severity), "%s", line.c_str());
   if (state().target.to_stderr) write_stderr(line);
+  if (state().target.trace_fd >= 0) write_trace(line);
 }
 
 }  // namespace qpop::log

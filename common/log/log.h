@@ -12,9 +12,9 @@
 
 namespace qpop::log {
 
-/// info: what happened. warning: works, needs attention. error: this request failed. fatal: the program cannot work.
+/// debug: for who looks for a fault; only made when it is asked for. info: what happened. warning: works, needs attention. error: this request failed. fatal: the program cannot work.
 /// panic: an invariant of ours broke.
-enum class Severity : std::uint8_t { info, warning, error, fatal, panic };
+enum class Severity : std::uint8_t { debug, info, warning, error, fatal, panic };
 
 /// Octets of one line, the severity word included.
 inline constexpr std::size_t kMaxLine = 1000;
@@ -24,6 +24,7 @@ struct Target {
   int facility = 0;  ///< LOG_MAIL and so on (syslog.h)
   bool to_syslog = false;
   bool to_stderr = true;
+  int trace_fd = -1;  ///< a file that gets all lines as well; stays open as long as lines are written
 };
 
 /// Opens the sink of this process. Connects to syslog at once, so that it works after a chroot.

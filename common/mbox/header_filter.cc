@@ -14,6 +14,8 @@ namespace {
 constexpr std::string_view kContentLength = "content-length:";
 constexpr std::array<std::string_view, 8> kRewritten{
     "status:", "x-status:", "x-keywords:", "x-uid:", "x-uidl:", "x-imap:", "x-imapbase:", "lines:"};
+constexpr std::string_view kStatus = "status:";
+constexpr std::string_view kUniqueId = "x-uidl:";
 constexpr std::size_t kLongestName = kContentLength.size();
 constexpr std::size_t kLongestLength = 40;
 
@@ -29,6 +31,8 @@ void HeaderFilter::reset() {
   name_.clear();
   length_.clear();
   lengths_ = 0;
+  is_read_ = false;
+  has_unique_id_ = false;
   line_ = Line::start;
   before_ = Line::keep;
   cr_ = false;
@@ -39,7 +43,7 @@ void HeaderFilter::add(std::string_view bytes) {
     if (line_ == Line::start) {
       const char first = bytes.front();
       if (first == ' ' || first == '\t') {
-        line_ = before_ == Line::drop_length ? Line::drop : before_;
+        line_ = before_ == Line::keep ? Line::keep : Line::drop;
       } else {
         line_ = may_be_rewritten(first) ? Line::name : Line::keep;
         before_ = line_;
@@ -66,7 +70,8 @@ void HeaderFilter::decide() {
     line_ = Line::drop_length;
     ++lengths_;
   } else {
-    line_ = std::ranges::any_of(kRewritten, matches) ? Line::drop : Line::keep;
+    line_ = matches(kStatus) ? Line::drop_status : std::ranges::any_of(kRewritten, matches) ? Line::drop : Line::keep;
+    has_unique_id_ = has_unique_id_ || matches(kUniqueId);
   }
   before_ = line_;
   if (line_ == Line::keep) keep(name_);
@@ -80,6 +85,7 @@ std::string_view HeaderFilter::take_rest(std::string_view bytes) {
   if (line_ == Line::drop_length && lengths_ == 1 && length_.size() < kLongestLength) {
     length_ += piece.substr(0, kLongestLength - length_.size());
   }
+  if (line_ == Line::drop_status && piece.find('R') != std::string_view::npos) is_read_ = true;
   if (end != std::string_view::npos) line_ = Line::start;
   return bytes.substr(piece.size());
 }

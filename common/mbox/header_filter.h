@@ -26,9 +26,12 @@ class HeaderFilter {
   [[nodiscard]] std::string_view identifying() const { return kept_; }
   /// Value of the Content-Length field when there is exactly one and it is a decimal number.
   [[nodiscard]] std::optional<std::uint64_t> content_length() const;
+  /// A Status: field says that a mail program has shown the message.
+  [[nodiscard]] bool is_read() const { return is_read_; }
+  [[nodiscard]] bool has_unique_id() const { return has_unique_id_; }
 
  private:
-  enum class Line : std::uint8_t { start, name, keep, drop, drop_length };
+  enum class Line : std::uint8_t { start, name, keep, drop, drop_length, drop_status };
 
   std::string_view take_name(std::string_view bytes);
   std::string_view take_rest(std::string_view bytes);
@@ -41,6 +44,8 @@ class HeaderFilter {
   unsigned lengths_ = 0;
   Line line_ = Line::start;
   Line before_ = Line::keep;  ///< what became of the field that a continuation line belongs to
+  bool is_read_ = false;
+  bool has_unique_id_ = false;
   bool cr_ = false;           ///< a CR that is kept when no LF follows
 };
 

@@ -40,6 +40,10 @@ class Identity {
   void add_body(std::string_view bytes);
   [[nodiscard]] bool body_wanted() const { return body_.size() <= kBodySample; }
   [[nodiscard]] std::optional<std::uint64_t> content_length() const { return header_.content_length(); }
+  /// Record::flags, once the header has ended.
+  [[nodiscard]] std::uint8_t flags() const {
+    return static_cast<std::uint8_t>((header_.is_read() ? listing::kFlagRead : 0U) | (header_.has_unique_id() ? listing::kFlagHasUniqueId : 0U));
+  }
   /// `body_octets` as sent. `drop_blank_line`: the body that was added ends with an empty line that is no content.
   [[nodiscard]] digest::Digest16 finish(std::uint64_t body_octets, bool drop_blank_line);
 

@@ -21,6 +21,7 @@ constexpr std::array kVerbs{
     VerbName{"APOP", Verb::apop}, VerbName{"AUTH", Verb::auth}, VerbName{"CAPA", Verb::capa}, VerbName{"DELE", Verb::dele},    VerbName{"LAST", Verb::last},
     VerbName{"LIST", Verb::list}, VerbName{"NOOP", Verb::noop}, VerbName{"PASS", Verb::pass},    VerbName{"QUIT", Verb::quit},
     VerbName{"RETR", Verb::retr}, VerbName{"RSET", Verb::rset}, VerbName{"STAT", Verb::stat},    VerbName{"STLS", Verb::stls},   VerbName{"TOP", Verb::top},
+    VerbName{"EUIDL", Verb::euidl}, VerbName{"MDEF", Verb::mdef}, VerbName{"XTND", Verb::xtnd},
     VerbName{"UIDL", Verb::uidl}, VerbName{"USER", Verb::user}, VerbName{"GET", Verb::http},     VerbName{"HEAD", Verb::http},
     VerbName{"POST", Verb::http}, VerbName{"PUT", Verb::http},  VerbName{"DELETE", Verb::http},  VerbName{"OPTIONS", Verb::http},
     VerbName{"TRACE", Verb::http}, VerbName{"CONNECT", Verb::http}, VerbName{"PATCH", Verb::http},

@@ -52,6 +52,7 @@ class LineReader {
 
 enum class Verb : std::uint8_t {
   apop, auth, capa, dele, last, list, noop, pass, quit, retr, rset, stat, stls, top, uidl, user,
+  euidl, mdef, xtnd,  ///< extensions of the original
   http,     ///< a verb of HTTP: another protocol was talked into talking to us
   unknown,
 };

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/files/dotlock.h"
 #include "common/files/file_system.h"
+#include "common/mbox/qpopper_id.h"
 
 namespace qpop::spool {
 
@@ -31,6 +32,7 @@ struct MaildropPaths {
   std::string spool_name;
   int state_folder_fd = -1;
   std::uint32_t owner_uid = 0;
+  mbox::UniqueIdForm unique_id_form = mbox::UniqueIdForm::own;  ///< of messages that have no unique-id yet
 };
 
 struct MailLockKinds {
@@ -53,5 +55,9 @@ inline constexpr const char* kJournalName = "journal";
 inline constexpr const char* kJournalTemporaryName = "journal.tmp";
 inline constexpr const char* kReserveName = "reserve";
 inline constexpr const char* kSalvageName = "salvage";
+inline constexpr const char* kUniqueIdsName = "unique-ids";
+inline constexpr const char* kUniqueIdsTemporaryName = "unique-ids.tmp";
+inline constexpr const char* kExpiryName = "expiry";
+inline constexpr const char* kLoginName = "login";
 
 }  // namespace qpop::spool

@@ -10,6 +10,7 @@
 #include <array>
 
 #include "common/mbox/scanner.h"
+#include "common/spool/naming.h"
 #include "common/spool/spool_file.h"
 
 namespace qpop::spool {
@@ -109,7 +110,7 @@ Result<mbox::ScanResult> scan(const Context& context, MailLock& lock, mbox::Scan
 }
 
 /// One look at the spool as it is with `identity`; `known` is what the index says, if anything.
-Result<SpoolListing> list_once(const Context& context, MailLock& lock, const SpoolIdentity& identity,
+Result<SpoolListing> list_once(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolIdentity& identity,
                                const std::optional<KnownListing>& known) {
   SpoolListing out;
   if (known && known->header.spool == identity && known->header.young == 0) {
@@ -131,7 +132,8 @@ Result<SpoolListing> list_once(const Context& context, MailLock& lock, const Spo
   auto found = scan(context, lock, start, identity.size);
   if (!found) return found.error();
   out.records.insert(out.records.end(), found->records.begin(), found->records.end());
-  mbox::assign_unique_ids(out.records, known ? std::span<const Record>{known->records} : std::span<const Record>{});
+  if (auto named = name_messages(context, paths, lock.fd(), out.records, known ? &known->records : nullptr); !named)
+    return named.error();
   auto hash = tail_hash(context.fs, lock.fd(), identity.size);
   if (!hash) return hash.error();
   out.header.end = identity.size;
@@ -186,7 +188,7 @@ Result<SpoolListing> list_spool(const Context& context, const MaildropPaths& pat
     const std::int64_t now = context.clock.realtime_ns();
     auto before = again([&] { return context.fs.status(lock.fd()); });
     if (!before) return before.error();
-    auto listing = list_once(context, lock, before->identity, known);
+    auto listing = list_once(context, paths, lock, before->identity, known);
     const bool shrunk = !listing && listing.error().kind() == ErrorKind::changed;
     if (!listing && !shrunk) return listing;
     auto after = again([&] { return context.fs.status(lock.fd()); });

@@ -11,8 +11,11 @@
 #include <optional>
 #include <utility>
 
-#include "common/spool/spool_file.h"
+#include "common/mbox/header_field.h"
 #include "common/spool/locks.h"
+#include "common/spool/naming.h"
+#include "common/spool/prepare.h"
+#include "common/spool/spool_file.h"
 #include "common/spool/stride_journal.h"
 #include "common/spool/update.h"
 
@@ -30,16 +33,6 @@ bool is_absent(const Error& error) {
   return error.kind() == ErrorKind::not_found;
 }
 
-/// A journal stands but the spool is gone: its kept messages need a place. Only the name is made here, recovery does
-/// the rest.
-Status make_spool(const Context& context, const MaildropPaths& paths) {
-  const int flags = O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK;
-  auto fd = again([&] { return context.fs.open_at(paths.spool_folder_fd, paths.spool_name, flags, 0600); });
-  if (!fd && fd.error().errno_value() != EEXIST) return fd.error().at("make a spool for the messages of the journal");
-  // Who delivers into it syncs the file, not the name that he found.
-  return sync_spool_name(context.fs, paths);
-}
-
 /// Is there something to recover, and a spool to lock for it?
 Result<bool> needs_recovery(const Context& context, const MaildropPaths& paths) {
   auto journal = exists(context.fs, paths.state_folder_fd, kJournalName);
@@ -49,8 +42,9 @@ Result<bool> needs_recovery(const Context& context, const MaildropPaths& paths) 
   auto spool = exists(context.fs, paths.spool_folder_fd, paths.spool_name);
   if (!spool || *spool) return spool;
   if (!*journal) return false;  // an unfinished one and no spool: no harm, and no lock to remove it under
-  auto made = make_spool(context, paths);
-  if (!made) return made.error();
+  // A journal stands but the spool is gone: its kept messages need a place. Recovery does the rest.
+  auto made = make_spool(context.fs, paths);
+  if (!made) return made.error().at("make a spool for the messages of the journal");
   return true;
 }
 
@@ -85,7 +79,8 @@ Result<std::optional<UniqueFd>> open_for_reading(const Context& context, const M
   return std::optional<UniqueFd>{std::move(*fd)};
 }
 
-Status fill_without_mail(const Context& context, OpenedMaildrop& out) {
+Status fill_without_mail(const Context& context, const MaildropPaths& paths, OpenedMaildrop& out) {
+  note_first_sight(context, paths);
   SpoolListing nothing;
   auto listing = memory_listing(context, nothing);
   if (!listing) return listing.error();
@@ -137,14 +132,14 @@ Status fill(const Context& context, const MaildropPaths& paths, const MaildropSe
   auto spool = open_for_reading(context, paths, status);
   // Busy: an update has a lease on it; the locks wait for that.
   if (!spool && spool.error().kind() != ErrorKind::busy) return spool.error();
-  if (spool && !spool->has_value()) return fill_without_mail(context, out);
+  if (spool && !spool->has_value()) return fill_without_mail(context, paths, out);
   if (spool) {
     auto unchanged = fill_from_index(context, paths, **spool, status, out);
     if (!unchanged) return unchanged.error();
     if (*unchanged) return {};
   }
   auto lock = MailLock::acquire(context, paths, settings.locks, settings.open_timeout_ms, out.warnings);
-  if (!lock && is_absent(lock.error())) return fill_without_mail(context, out);
+  if (!lock && is_absent(lock.error())) return fill_without_mail(context, paths, out);
   if (!lock) return lock.error();
   return fill_from_scan(context, paths, *lock, out);
 }
@@ -209,6 +204,16 @@ Status update_locked(const Context& context, const MaildropPaths& paths, MailLoc
   return apply_update(context, paths, lock, *listing, deleted, committed, out.warnings);
 }
 
+Status look_for_internal(const Context& context, OpenedMaildrop& out) {
+  if (out.count == 0) return {};
+  auto reader = listing::ListingReader::open(out.listing.get());
+  auto first = reader ? reader->message(0) : Result<listing::Message>{reader.error()};
+  auto header = first ? read_header(context.fs, out.spool.get(), first->record) : Result<std::string>{first.error()};
+  if (!header) return header.error();
+  out.hidden_first = mbox::is_folder_internal(*header);
+  return {};
+}
+
 void tell_lost(const MaildropSettings& settings, Recovery recovery, const Warnings& warnings) {
   if (recovery != Recovery::nothing && settings.on_lost_recovery) settings.on_lost_recovery(recovery, warnings);
 }
@@ -220,10 +225,14 @@ Result<OpenedMaildrop> open_maildrop(const Context& context, const MaildropPaths
   OpenedMaildrop out;
   auto session = lock_session(context, paths.state_folder_fd);
   if (!session) return session.error();
+  if (auto allowed = check_login_delay(context, paths, settings.login_delay_s); !allowed) return allowed.error();
   auto recovered = recover(context, paths, settings, out.warnings);
   if (!recovered) return recovered.error();
   out.recovery = *recovered;
-  if (auto filled = fill(context, paths, settings, out); !filled) {
+  auto filled = prepare_spool(context, paths, settings, out);
+  if (filled) filled = fill(context, paths, settings, out);
+  if (filled && settings.hide_internal) filled = look_for_internal(context, out);
+  if (!filled) {
     tell_lost(settings, out.recovery, out.warnings);
     return filled.error().at("open", paths.spool_name);
   }
@@ -232,6 +241,7 @@ Result<OpenedMaildrop> open_maildrop(const Context& context, const MaildropPaths
     if (auto ready = prepare_reserve(context, paths.state_folder_fd); !ready)
       out.warnings.push_back(fmt::format("{}; on a full disk deleting mail may fail", ready.error().message()));
   }
+  if (settings.login_delay_s > 0) note_login(context, paths);
   out.session_lock = std::move(*session);
   return out;
 }

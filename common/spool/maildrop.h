@@ -10,6 +10,7 @@
 
 #include "common/digest/digest.h"
 #include "common/spool/context.h"
+#include "common/spool/deposit.h"
 #include "common/spool/index.h"
 #include "common/spool/recovery.h"
 
@@ -21,6 +22,11 @@ struct MaildropSettings {
   std::uint32_t update_timeout_ms = 120'000;  ///< for the mail locks at update
   /// Called when an open or an update fails behind a recovery that did something; otherwise nobody would hear of that.
   std::function<void(Recovery, const Warnings&)> on_lost_recovery{};
+  std::vector<LeftOver> temporary_drops{};  ///< of Qpopper: the mail in them is taken over
+  std::string bulletins{};                  ///< messages to append, mbox
+  std::int64_t expire_days = -1;            ///< older messages are deleted, once a day; -1: none
+  std::uint32_t login_delay_s = 0;          ///< between two sessions
+  bool hide_internal = false;               ///< look whether the first message is a mailer's own
 };
 
 struct OpenedMaildrop {
@@ -32,13 +38,17 @@ struct OpenedMaildrop {
   ListingSource source = ListingSource::from_index;
   std::uint64_t octets_scanned = 0;
   Recovery recovery = Recovery::nothing;
+  bool hidden_first = false;  ///< the first message is not to be shown
+  bool bulletins_delivered = false;
+  std::uint32_t expired = 0;  ///< messages deleted by age
   Warnings warnings;
 };
 
 /// Opens the maildrop for one session: session lock, recovery when a journal stands, scan listing. The mail locks are
 /// taken only when something has to be scanned or recovered, and are free again when this returns.
 ///
-/// Errors  busy: detail begins "session" (another session) or stands at "mail lock" (another program, timeout);
+/// Errors  busy: detail begins "session" (another session) or "too early" (login_delay_s), or stands at "mail lock" (another
+///         program, timeout);
 ///         unsafe: the spool is a symbolic link, a directory, a fifo, somebody else's, or has several links; the detail
 ///         says which; malformed: neither mbox nor MMDF, detail with the offset; changed: somebody writes without
 ///         locks; unsupported: journal of a later version; denied, no_space, io.

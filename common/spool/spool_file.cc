@@ -71,6 +71,14 @@ Status sync_spool_name(FileSystem& fs, const MaildropPaths& paths) {
   return synced.error().at("sync the spool folder");
 }
 
+Status make_spool(FileSystem& fs, const MaildropPaths& paths) {
+  const int flags = O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK;
+  auto fd = again([&] { return fs.open_at(paths.spool_folder_fd, paths.spool_name, flags, 0600); });
+  if (!fd && fd.error().errno_value() != EEXIST) return fd.error();
+  // Who delivers into it syncs the file, not the name that he found.
+  return sync_spool_name(fs, paths);
+}
+
 Result<std::uint64_t> size_of(FileSystem& fs, int fd) {
   auto status = again([&] { return fs.status(fd); });
   if (!status) return status.error();

@@ -33,6 +33,9 @@ using files::write_all;
 /// spool itself has to do, which on the usual file systems takes the name along.
 [[nodiscard]] base::Status sync_spool_name(FileSystem& fs, const MaildropPaths& paths);
 
+/// An empty spool, durably; that it is there already is fine.
+[[nodiscard]] base::Status make_spool(FileSystem& fs, const MaildropPaths& paths);
+
 [[nodiscard]] base::Result<std::uint64_t> size_of(FileSystem& fs, int fd);
 
 /// Does a message start at `offset`: behind an empty line (or at 0) a postmark, or an MMDF separator at the start of a

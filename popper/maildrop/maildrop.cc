@@ -20,10 +20,13 @@
 #include "common/priv/sandbox.h"
 #include "common/files/dotlock.h"
 #include "common/files/file_system.h"
+#include "common/files/io.h"
 #include "common/spool/maildrop.h"
 #include "common/spool/spool_bytes.h"
 #include "common/spool/spool_file.h"
+#include "popper/maildrop/bulletins.h"
 #include "popper/maildrop/monitor_dotlock.h"
+#include "popper/maildrop/user_rules.h"
 
 namespace qpop::maildrop {
 
@@ -32,8 +35,6 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 
-// An update waits longer than an open: the client has asked for it, and mail that stays is mail that is fetched twice.
-constexpr std::int64_t kUpdatePatience = 4;
 constexpr int kBitmapMs = 60'000;
 // More messages than any maildrop holds; bounds what a captured session can make us allocate.
 constexpr std::uint32_t kMostMessages = 64U * 1024 * 1024;
@@ -41,6 +42,14 @@ constexpr std::uint32_t kMostMessages = 64U * 1024 * 1024;
 struct Folders {
   base::UniqueFd spool;
   base::UniqueFd state;
+  std::vector<std::pair<base::UniqueFd, std::string>> temporary_drops;  ///< folder, name
+};
+
+/// Everything that is read while the file system is still open to us.
+struct Prepared {
+  UserRules rules;
+  Bulletins bulletins;
+  Folders folders;
 };
 
 base::Result<base::UniqueFd> open_folder(const std::string& path) {
@@ -51,39 +60,42 @@ base::Result<base::UniqueFd> open_folder(const std::string& path) {
   return fd;
 }
 
-base::Result<Folders> give_up_rights(const Job& job) {
+/// A folder that cannot be opened holds no temporary drop of ours either.
+std::vector<std::pair<base::UniqueFd, std::string>> open_drops(const config::Placement& placement) {
+  std::vector<std::pair<base::UniqueFd, std::string>> out;
+  for (const auto& drop : placement.temporary_drops) {
+    if (auto folder = open_folder(drop.folder)) out.emplace_back(std::move(*folder), drop.name);
+  }
+  return out;
+}
+
+base::Result<Prepared> give_up_rights(const Job& job) {
   const std::array<int, 2> keep{job.monitor.fd(), job.session.fd()};
   priv::close_all_except(keep);
   if (auto done = priv::close_standard_streams(); !done) return done.error();
   if (auto done = priv::drop_to(job.uid, job.gid); !done) return done.error();
   if (auto done = priv::harden_process(); !done) return done.error();
-  auto spool = open_folder(job.spool_dir);
+  Prepared prepared;
+  prepared.rules = read_user_rules(job);
+  if (job.work == Work::open) prepared.bulletins = gather_bulletins(prepared.rules.settings, job);
+  auto spool = open_folder(prepared.rules.placement.spool.folder);
   if (!spool) return spool.error();
   auto state = open_folder(job.state_folder);
   if (!state) return state.error();
-  const std::array<int, 2> reach{spool->get(), state->get()};
+  auto drops = job.work == Work::open ? open_drops(prepared.rules.placement) : decltype(prepared.folders.temporary_drops){};
+  std::vector<int> reach{spool->get(), state->get()};
+  for (const auto& drop : drops) reach.push_back(drop.first.get());
   for (const auto& done : {priv::limit_resources({}), priv::restrict_files_to(reach), priv::restrict_calls_of_file_role()}) {
     if (!done && done.error().kind() != ErrorKind::unsupported) return done.error();
   }
-  return Folders{std::move(*spool), std::move(*state)};
-}
-
-spool::MailLockKinds lock_kinds(std::string_view words) {
-  spool::MailLockKinds kinds{false, false, false};
-  while (!words.empty()) {
-    const auto word = words.substr(0, words.find(' '));
-    kinds.dotlock |= word == "dotlock";
-    kinds.fcntl |= word == "fcntl";
-    kinds.flock |= word == "flock";
-    kinds.lease |= word == "lease";
-    words.remove_prefix(std::min(words.size(), word.size() + 1));
-  }
-  return kinds;
+  prepared.folders = {std::move(*spool), std::move(*state), std::move(drops)};
+  return prepared;
 }
 
 ipc::MaildropFailure classify(const Error& error, Work work) {
   switch (error.kind()) {
     case ErrorKind::busy:
+      if (error.detail().starts_with("too early")) return ipc::MaildropFailure::too_early;
       // Only the session lock is another session; a mail lock that was not to be had may be free later.
       return error.detail().starts_with("session") ? ipc::MaildropFailure::in_use : ipc::MaildropFailure::locked;
     case ErrorKind::malformed:
@@ -123,33 +135,44 @@ ipc::RecoveryOutcome outcome_of(spool::Recovery recovery) {
 /// One job with everything it needs; each function answers the session itself.
 class Worker {
  public:
-  Worker(Job& job, Folders& folders)
+  Worker(Job& job, Prepared& prepared)
       : job_(job),
-        paths_{folders.spool.get(), job.name, folders.state.get(), job.uid},
-        dotlock_(job.monitor) {
-    settings_.locks = lock_kinds(job.mail_locks);
-    settings_.open_timeout_ms = static_cast<std::uint32_t>(job.lock_timeout_s * 1000);
+        prepared_(prepared),
+        paths_{prepared.folders.spool.get(), prepared.rules.placement.spool.name, prepared.folders.state.get(), job.uid,
+               unique_id_form(prepared.rules.settings)},
+        settings_(maildrop_settings(prepared.rules.settings)),
+        dotlock_(job.monitor),
+        own_dotlock_(files_, clock_, prepared.folders.spool.get(), prepared.rules.placement.spool.name) {
+    settings_.bulletins = prepared.bulletins.messages;
+    for (const auto& drop : prepared.folders.temporary_drops) settings_.temporary_drops.push_back({drop.first.get(), drop.second});
     settings_.on_lost_recovery = [this](spool::Recovery recovery, const spool::Warnings& warnings) { log_recovery(recovery, warnings); };
-    settings_.update_timeout_ms = static_cast<std::uint32_t>(kUpdatePatience * job.lock_timeout_s * 1000);
   }
   int open();
   int update();
   int recover();
 
  private:
-  [[nodiscard]] spool::Context context() { return {files_, clock_, dotlock_}; }
+  [[nodiscard]] spool::Context context() {
+    if (prepared_.rules.placed_by_user) return {files_, clock_, own_dotlock_};
+    return {files_, clock_, dotlock_};
+  }
+  void note_bulletins();
   int fail(const Error& error);
   std::string diagnosis();
   std::string log_recovery(spool::Recovery recovery, const std::vector<std::string>& warnings) const;
-  [[nodiscard]] std::string spool_path() const { return job_.spool_dir + "/" + job_.name; }
+  [[nodiscard]] std::string spool_path() const {
+    return prepared_.rules.placement.spool.folder + "/" + prepared_.rules.placement.spool.name;
+  }
   base::Result<spool::UpdateRequest> read_request(base::UniqueFd& session_lock, base::UniqueFd& listing);
 
   Job& job_;
+  Prepared& prepared_;
   files::SystemFileSystem files_;
   base::SystemClock clock_;
   spool::MaildropPaths paths_;
   spool::MaildropSettings settings_;
   MonitorDotlock dotlock_;
+  files::DirectDotlock own_dotlock_;
 };
 
 /// What popcheck would say of a spool that cannot be read, for the log: where, what, and the command that helps.
@@ -201,11 +224,26 @@ std::string Worker::log_recovery(spool::Recovery recovery, const std::vector<std
   return text;
 }
 
+/// After they are in the spool. A crash in between: they are found there, and not appended again.
+void Worker::note_bulletins() {
+  if (!prepared_.bulletins.last) return;
+  const auto text = fmt::format("{}\n", *prepared_.bulletins.last);
+  auto fd = files::again([&] { return files_.open_at(paths_.state_folder_fd, kBulletinName, O_WRONLY | O_CREAT | O_NONBLOCK, 0600); });
+  auto done = fd ? files::write_all(files_, fd->get(), text, 0) : base::Status{fd.error()};
+  if (done) done = files_.truncate(fd->get(), text.size());
+  if (done) done = files_.sync(fd->get());
+  if (!done) log::warning("maildrop of {}: number of the last bulletin: {}", job_.name, done.error().message());
+}
+
 int Worker::open() {
   auto opened = spool::open_maildrop(context(), paths_, settings_);
   if (!opened) return fail(opened.error());
   log_recovery(opened->recovery, opened->warnings);
-  ipc::MaildropOpened answer;
+  if (opened->expired > 0) log::info("maildrop of {}: {} messages deleted by age (expire-after)", job_.name, opened->expired);
+  if (opened->bulletins_delivered || settings_.bulletins.empty()) note_bulletins();
+  (void)job_.monitor.send(monitor_rules(prepared_.rules.settings));
+  auto answer = session_rules(prepared_.rules.settings);
+  answer.hidden_first = opened->hidden_first ? 1 : 0;
   answer.has_spool = opened->spool.valid() ? 1 : 0;
   std::vector<int> fds{opened->session_lock.get(), opened->listing.get()};
   if (opened->spool.valid()) fds.push_back(opened->spool.get());
@@ -275,13 +313,13 @@ int run_maildrop(Job job) {
   // Sent when another program waits for our lease; it can wait.
   (void)::signal(SIGIO, SIG_IGN);
   ipc::log_to(job.monitor);
-  auto folders = give_up_rights(job);
-  if (!folders) {
-    log::error("maildrop of {}: {}", job.name, folders.error().message());
+  auto prepared = give_up_rights(job);
+  if (!prepared) {
+    log::error("maildrop of {}: {}", job.name, prepared.error().message());
     if (job.session.valid()) (void)job.session.send(ipc::MaildropFailed{ipc::MaildropFailure::temporary});
     return 3;
   }
-  Worker worker{job, *folders};
+  Worker worker{job, *prepared};
   switch (job.work) {
     case Work::open:
       return worker.open();

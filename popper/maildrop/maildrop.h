@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 
+#include "common/config/settings.h"
 #include "common/ipc/channel.h"
 
 namespace qpop::maildrop {
@@ -17,13 +18,14 @@ enum class Work : std::uint8_t { open, update, recover };
 
 struct Job {
   Work work = Work::open;
-  std::string name;  ///< file name of the spool
+  std::string name;  ///< of the user
   uid_t uid = 0;
   gid_t gid = 0;
-  std::string spool_dir;
+  std::string home;  ///< "" for accounts without one
   std::string state_folder;
-  std::string mail_locks;
-  std::int64_t lock_timeout_s = 30;
+  std::string server_name;
+  const config::Settings* settings = nullptr;  ///< the server's; those of the user are read by this process
+  uid_t administrator = 0;                     ///< whose option files may set more than the user's own
   ipc::Channel monitor;
   ipc::Channel session;
 };

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 
 #include "common/log/log.h"
 #include "popper/monitor/monitor.h"
@@ -22,6 +23,20 @@ using config::Opt;
 constexpr int kAcceptsAtOnce = 16;
 constexpr std::int64_t kPauseMs = 200;
 constexpr std::int64_t kRefusalLogMs = 10'000;  // a flood of refusals is one line in this time
+
+/// What CAPA says before anybody has logged in.
+void announce(const config::Settings& settings, ipc::StartSession& start) {
+  const auto announced = settings.number(Opt::announce_expire);
+  const auto deleted = settings.number(Opt::expire_after);
+  start.expire_days = static_cast<std::int32_t>(announced < 0 || deleted < 0 ? std::max(announced, deleted) : std::min(announced, deleted));
+  start.login_delay_s = static_cast<std::uint32_t>(settings.number(Opt::announce_login_delay));
+  start.per_user = settings.boolean(Opt::user_options) || settings.boolean(Opt::spool_options) ? 1 : 0;
+  start.debug = settings.boolean(Opt::debug) ? 1 : 0;
+  // The session sees no zone file.
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  if (::localtime_r(&now, &local) != nullptr) start.utc_offset_s = static_cast<std::int32_t>(local.tm_gmtoff);
+}
 
 }  // namespace
 
@@ -138,10 +153,12 @@ void Monitor::hand_over(LiveSession& session, base::UniqueFd client, const Clien
   start.downcase_user = settings_.boolean(Opt::downcase_user) ? 1 : 0;
   start.trim_domain = settings_.boolean(Opt::trim_domain) ? 1 : 0;
   start.shy = settings_.boolean(Opt::shy) ? 1 : 0;
+  announce(settings_, start);
   session.phase = Phase::authorization;
   session.client = address;
   session.started_ms = clock_.monotonic_ms();
   ++per_block_[address.block];
+  look_up_name(session);
   auto signer = session.can_tls ? attach_to_signer() : std::nullopt;
   if (signer) start.tls = tls_at_once ? ipc::TlsUse::at_once : ipc::TlsUse::stls;
   if (!signer && offers_tls(settings_)) start.tls = ipc::TlsUse::not_now;

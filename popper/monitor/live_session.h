@@ -35,8 +35,16 @@ struct LiveSession {
   ClientAddress client;
   std::int64_t started_ms = 0;
   MailOwner owner;
+  std::string client_name;  ///< "" when none is known
+  ipc::UserSettings user;   ///< what his option files left of our settings
+  std::int64_t accepted_ms = 0;  ///< login
+  std::int64_t opened_ms = 0;    ///< maildrop
+  std::int64_t update_ms = 0;    ///< update asked for
+  bool reported = false;         ///< ended with QUIT
   std::array<unsigned, kRequestTypes> requests{};  ///< how often each type was asked
   bool can_tls = false;  ///< the process is prepared for TLS
+  /// For log lines: its name, or its address when none is known.
+  [[nodiscard]] const std::string& name_of_client() const { return client_name.empty() ? client.text : client_name; }
   bool told_to_end = false;
   bool reaped = false;  ///< its number may belong to another process by now
 };
@@ -72,6 +80,13 @@ struct TlsProfile {
   base::UniqueFd file;  ///< invalid: no TLS
   pid_t signer = -1;
   std::uint32_t generation = 0;
+};
+
+/// A program, or a resolver.
+struct HelperProcess {
+  ipc::Channel channel;
+  ipc::SessionId session{};
+  unsigned lines = 0;
 };
 
 struct AuthenticatorProcess {

@@ -6,6 +6,7 @@
 
 #include "common/base/text.h"
 #include "common/log/log.h"
+#include "popper/monitor/login_line.h"
 #include "popper/monitor/monitor.h"
 #include "popper/monitor/startup.h"
 
@@ -22,8 +23,24 @@ constexpr std::size_t kMostCheckers = 16;  // the authenticator wants eight at a
 /// The original's line, with the reason behind it in the place where its debugging builds had the source line; one line an event.
 /// Log watchers take the address from it, so nothing of the client's choice stands unescaped in front of it.
 void Monitor::log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason) {
-  log::info("[AUTH] Failed attempted login to {} from host ({}) {} [{}]", base::escape_word(user, 80), session.client.text, session.client.text,
+  log::info("[AUTH] Failed attempted login to {} from host ({}) {} [{}]", base::escape_word(user, 80), session.name_of_client(), session.client.text,
             base::escape_untrusted(reason));
+}
+
+void Monitor::log_login(const LiveSession& session) {
+  const auto& pattern = settings_.text(Opt::log_login);
+  if (pattern.empty()) return;
+  const auto line = login_line(pattern, {QPOP_VERSION, session.owner.name, session.name_of_client(), session.client.text});
+  if (line) log::info("{}", *line);  // a wrong pattern was told at start
+}
+
+/// In whole seconds, as in the original.
+void Monitor::log_timing(const LiveSession& session) {
+  if (session.user.timing == 0 || session.accepted_ms == 0) return;
+  const auto seconds = [](std::int64_t from, std::int64_t to) { return from == 0 || to < from ? 0 : (to - from) / 1000; };
+  log::info("(v" QPOP_VERSION ") Timing for {}@{} ({}) auth={} init={} clean={}", session.owner.name, session.name_of_client(),
+            session.reported ? "normal" : "error", seconds(session.started_ms, session.accepted_ms), seconds(session.accepted_ms, session.opened_ms),
+            seconds(session.update_ms, clock_.monotonic_ms()));
 }
 
 /// Rules that need no look at the system account.
@@ -67,7 +84,9 @@ void Monitor::on_login_accepted(const ipc::Channel& authenticator, const ipc::Lo
   }
   session->phase = Phase::transaction;
   session->owner = std::move(*owner);
-  log::info("(v" QPOP_VERSION ") POP login by user \"{}\" at ({}) {}", session->owner.name, session->client.text, session->client.text);
+  session->accepted_ms = clock_.monotonic_ms();
+  log_login(*session);
+  run_login_command(*session);
   if (!spawn_maildrop(MaildropWork::open, session->owner, session)) {
     (void)session->channel.send(ipc::LoginRefused{}, {}, false);
   }

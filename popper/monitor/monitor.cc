@@ -219,6 +219,7 @@ void Monitor::on_child(pid_t pid, int status) {
     // A role that cannot even start is tried again, not in a loop.
     if (session->second.phase == Phase::spare) spares_again_ms_ = clock_.monotonic_ms() + 1000;
     const bool expected = session->second.told_to_end || (!killed && WEXITSTATUS(status) == 0);
+    log_timing(session->second);
     if (!expected) log::error("session process {} for {} ended: {}", pid, session->second.client.text, how);
     end_session(pid, false);
   } else if (const auto job = jobs_.find(pid); job != jobs_.end()) {
@@ -227,9 +228,14 @@ void Monitor::on_child(pid_t pid, int status) {
     for (int i = 0; i < kMaxDrain && job->second.channel.valid(); ++i) on_maildrop_message(pid);
     if (killed) log::error("maildrop process {} of {} ended: {}", pid, job->second.owner.name, how);
     MaildropJob ended = std::move(job->second);
+    if (const auto served = sessions_.find(ended.session); ended.work == MaildropWork::open && served != sessions_.end()) {
+      served->second.opened_ms = clock_.monotonic_ms();
+    }
     jobs_.erase(pid);
     ended.dotlock.reset();  // it may have died with the dotlock held
     on_job_end(ended, killed, WEXITSTATUS(status), how);
+  } else if (on_helper_end(pid)) {
+    // It told what there was to tell.
   } else if (checkers_.erase(pid) != 0) {
     // The authenticator sees the end of its channel.
     if (killed) log::error("process {} that asked the system about a login ended: {}", pid, how);

@@ -52,6 +52,8 @@ class Monitor {
   int serve_one(base::UniqueFd client);
   /// Completes interrupted updates of one user, or of all when `user` is empty, and reports on standard output. 0, or kNotRecovered.
   int recover(const std::string& user);
+  /// The account and where its mail lies; makes its state folder. Errors: denied (no such account, or kept out), io.
+  [[nodiscard]] base::Result<MailOwner> find_owner(std::string_view user);
 
  private:
   // monitor.cc: loop, signals, ends
@@ -84,15 +86,13 @@ class Monitor {
   [[nodiscard]] bool clear_text_allowed(const ClientAddress& address) const;
 
   // spawn.cc: children
-  template <class Run>
-  pid_t fork_role(const char* name, Run run);
+  pid_t fork_role(const char* name, const std::function<int()>& run);
   LiveSession* spawn_session();
   void refill_spares();
   bool spawn_authenticator();
   bool spawn_signer();
   base::Result<ipc::Channel> spawn_checker(const LiveSession& session, bool certificate);
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
-  [[nodiscard]] base::Result<MailOwner> find_owner(std::string_view user);
   void end_session(pid_t pid, bool kill);
 
   // tls.cc: certificates and the process that has their keys
@@ -110,6 +110,16 @@ class Monitor {
   [[nodiscard]] std::optional<ipc::Channel> attach_to_signer();
   [[nodiscard]] bool speaks_tls_at_once(bool tls_listener) const;
   static void log_tls_started(const LiveSession& session, const ipc::TlsStarted& started);
+  // helpers.cc: programs and names
+  pid_t keep_helper(pid_t pid, ipc::Channel channel, const ipc::SessionId& session);
+  void on_helper_message(pid_t pid);
+  bool on_helper_end(pid_t pid);
+  void look_up_name(const LiveSession& session);
+  void run_login_command(const LiveSession& session);
+  void on_request_submit(LiveSession& session, const ipc::Frame& frame);
+
+  // places.cc
+  [[nodiscard]] base::Status place_mail(MailOwner& owner) const;
 
   // recover.cc: popper --recover
   base::Status find_journals(std::string_view user);
@@ -131,12 +141,15 @@ class Monitor {
   void on_log_line(const ipc::Frame& frame, pid_t from, unsigned count);
   void on_dotlock(MaildropJob& job, const ipc::Frame& frame);
   void on_recovered(MaildropJob& job, const ipc::Frame& frame);
+  void on_user_settings(MaildropJob& job, const ipc::Frame& frame);
   LiveSession* find_session(const ipc::SessionId& id);
 
   // logins.cc: what the authenticator says of a session
   void on_login_accepted(const ipc::Channel& authenticator, const ipc::LoginAccepted& message);
   void on_login_failed(const ipc::LoginFailed& message);
   void on_request_checker(const ipc::Channel& authenticator, const ipc::RequestChecker& message);
+  void log_login(const LiveSession& session);
+  void log_timing(const LiveSession& session);
   void log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason);
   [[nodiscard]] base::Status check_rules(std::string_view user);
   void end_late_checkers(std::int64_t now);
@@ -163,6 +176,7 @@ class Monitor {
   std::int64_t tls_look_ms_ = 0;         ///< when the files are looked at next; 0: they are not
   std::int64_t tls_first_event_ms_ = 0;  ///< since when something is going on in their folders; 0: nothing
   std::int64_t signer_again_ms_ = 0;     ///< 0: none is wanted
+  std::map<pid_t, HelperProcess> helpers_;
   NameFile allowed_names_;  ///< auth-file
   NameFile refused_names_;  ///< nonauth-file
   std::deque<pid_t> spares_;

@@ -88,7 +88,6 @@ std::string describe(RecoveryOutcome outcome, const std::string& text) {
 base::Result<MailOwner> Monitor::owner_of_folder(const std::string& parent, const std::string& entry) {
   const auto refused = [](std::string why) { return base::Error{base::ErrorKind::denied, std::move(why)}; };
   MailOwner owner;
-  owner.spool_dir = settings_.text(Opt::spool_dir);
   owner.state_folder = settings_.text(Opt::state_dir) + parent + entry;
   owner.name = maildrop_name(parent, entry);
   if (!is_safe_name(owner.name)) return refused("the folder's name is not that of a maildrop");
@@ -106,6 +105,8 @@ base::Result<MailOwner> Monitor::owner_of_folder(const std::string& parent, cons
   }
   owner.uid = account.uid;
   owner.gid = account.gid;
+  if (parent == kSystemFolders) owner.home = account.home;
+  if (auto placed = place_mail(owner); !placed) return placed.error();
   if (environment_.root && owner.uid == 0) return refused("uid 0 owns no maildrop");
   struct stat status {};
   if (::lstat(owner.state_folder.c_str(), &status) != 0) return base::Error::from_errno(errno, "lstat");

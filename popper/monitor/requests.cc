@@ -25,6 +25,8 @@ constexpr unsigned kWithClient = phase_bit(Phase::authorization) | phase_bit(Pha
 /// A session that floods the log is cut off, not the log.
 constexpr unsigned kMaxLogLines = 60;
 
+constexpr unsigned kMaxSubmissions = 100;
+
 constexpr std::array<std::string_view, 3> kOwnLines{"(v", "[AUTH]", "Stats:"};
 
 bool is_done(const base::Error& error) { return error.kind() == base::ErrorKind::busy; }
@@ -47,6 +49,7 @@ const RequestTable* RequestTable::find(std::uint16_t type) {
       RequestTable{MessageType::log_line, kWithClient | phase_bit(Phase::spare), ~0U, sizeof(ipc::LogLine), nullptr},
       RequestTable{MessageType::tls_started, phase_bit(Phase::authorization), 1, sizeof(ipc::TlsStarted), &Monitor::on_tls_started},
       RequestTable{MessageType::request_update, phase_bit(Phase::transaction), 1, sizeof(ipc::RequestUpdate), &Monitor::on_request_update},
+      RequestTable{MessageType::request_submit, phase_bit(Phase::transaction), kMaxSubmissions, sizeof(ipc::RequestSubmit), &Monitor::on_request_submit},
       RequestTable{MessageType::session_report, phase_bit(Phase::transaction) | phase_bit(Phase::updating), 1, sizeof(ipc::SessionReport), &Monitor::on_report},
   };
   const auto* row = std::ranges::find_if(kRows, [type](const RequestTable& candidate) { return static_cast<std::uint16_t>(candidate.type) == type; });
@@ -69,6 +72,7 @@ const JobRequestTable* JobRequestTable::find(std::uint16_t type) {
   static constexpr std::array kRows{
       JobRequestTable{MessageType::log_line, kAny, ~0U, sizeof(ipc::LogLine), nullptr},
       JobRequestTable{MessageType::dotlock_request, kAny, ~0U, sizeof(ipc::DotlockRequest), &Monitor::on_dotlock},
+      JobRequestTable{MessageType::user_settings, work_bit(MaildropWork::open), 1, sizeof(ipc::UserSettings), &Monitor::on_user_settings},
       JobRequestTable{MessageType::maildrop_recovered, work_bit(MaildropWork::recover), 1, sizeof(ipc::MaildropRecovered), &Monitor::on_recovered},
   };
   const auto* row = std::ranges::find_if(kRows, [type](const JobRequestTable& candidate) { return static_cast<std::uint16_t>(candidate.type) == type; });
@@ -103,17 +107,18 @@ void Monitor::on_session_message(pid_t pid) {
 
 void Monitor::on_log_line(const ipc::Frame& frame, pid_t from, unsigned count) {
   ipc::LogLine line;
-  if (!frame.read(line) || line.severity > static_cast<std::uint32_t>(log::Severity::panic) || count > kMaxLogLines) return;
+  if (!frame.read(line) || line.severity > static_cast<std::uint32_t>(log::Severity::panic) || (count > kMaxLogLines && !settings_.boolean(Opt::debug))) return;
   // Lines of these forms are the monitor's own; log watchers act on them.
   const auto text = line.text.view();
   const bool forged = std::ranges::any_of(kOwnLines, [&](std::string_view own) { return text.starts_with(own); });
   const auto severity = std::min(static_cast<log::Severity>(line.severity), log::Severity::fatal);
   log::write(severity, forged ? fmt::format("process {}: {}", from, text) : std::string{text});
-  if (count == kMaxLogLines) log::warning("process {}: no more of its log lines are shown", from);
+  if (count == kMaxLogLines && !settings_.boolean(Opt::debug)) log::warning("process {}: no more of its log lines are shown", from);
 }
 
 void Monitor::on_request_update(LiveSession& session, const ipc::Frame&) {
   session.phase = Phase::updating;
+  session.update_ms = clock_.monotonic_ms();
   if (!spawn_maildrop(MaildropWork::update, session.owner, &session)) {
     (void)session.channel.send(ipc::LoginRefused{}, {}, false);
   }
@@ -121,9 +126,11 @@ void Monitor::on_request_update(LiveSession& session, const ipc::Frame&) {
 
 void Monitor::on_report(LiveSession& session, const ipc::Frame& frame) {
   ipc::SessionReport report;
-  if (!frame.read(report) || !settings_.boolean(Opt::statistics)) return;
+  if (!frame.read(report)) return;
+  session.reported = true;
+  if (session.user.statistics == 0) return;
   log::info("Stats: {} {} {} {} {} {} {}", session.owner.name, report.deleted, report.deleted_octets, report.left, report.left_octets,
-            session.client.text, session.client.text);
+            session.name_of_client(), session.client.text);
 }
 
 void Monitor::on_tls_started(LiveSession& session, const ipc::Frame& frame) {
@@ -198,6 +205,13 @@ void Monitor::on_dotlock(MaildropJob& job, const ipc::Frame& frame) {
   if (job.dotlock == nullptr) job.dotlock = std::make_unique<SpoolDotlock>(job.owner);
   const auto reply = job.dotlock->apply(request);
   if (job.channel.valid()) (void)job.channel.send(reply, {}, false);
+}
+
+/// In a struct of the user's process; nothing in it lets him do more than he can.
+void Monitor::on_user_settings(MaildropJob& job, const ipc::Frame& frame) {
+  const auto session = sessions_.find(job.session);
+  ipc::UserSettings user;
+  if (session != sessions_.end() && frame.read(user)) session->second.user = user;
 }
 
 void Monitor::on_recovered(MaildropJob& job, const ipc::Frame& frame) {

@@ -10,16 +10,19 @@
 #include <vector>
 
 #include "common/base/unique_fd.h"
+#include "common/config/settings.h"
 #include "common/ipc/channel.h"
 
 namespace qpop::monitor {
 
 /// Where one user's mail lies and whose it is.
 struct MailOwner {
-  std::string name;  ///< account, also the spool's file name
+  std::string name;  ///< account
   uid_t uid = 0;
   gid_t gid = 0;
+  std::string home{};  ///< of system users only
   std::string spool_dir;
+  std::string spool_name;  ///< the account's name, or the value of home-dir-mail
   std::string state_folder;
   bool lock_by_link = false;  ///< option no-atomic-open
 };
@@ -33,8 +36,9 @@ enum class MaildropWork : std::uint8_t { open, update, recover };
 struct MaildropTask {
   MaildropWork work = MaildropWork::open;
   MailOwner owner;
-  std::string mail_locks;
-  std::int64_t lock_timeout_s = 30;
+  const config::Settings* settings = nullptr;  ///< those of the monitor as they were at the fork
+  std::string server_name;
+  uid_t administrator = 0;                     ///< whose option files may set more than the user's own
   ipc::Channel monitor;
   ipc::Channel session;  ///< invalid for recover
 };
@@ -65,6 +69,26 @@ struct CheckerTask {
   bool honour_password_age = true;
 };
 
+/// mail-command or login-command.
+struct ProgramTask {
+  std::string command;
+  std::vector<std::string> arguments;
+  std::vector<std::string> environment;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string folder = "/";
+  ipc::Channel monitor;
+  ipc::Channel session;  ///< invalid for login-command
+};
+
+/// The name of one address.
+struct ResolverTask {
+  std::string address;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  ipc::Channel monitor;
+};
+
 struct SessionTask {
   uid_t uid = 0;
   gid_t gid = 0;
@@ -91,6 +115,8 @@ struct Roles {
   std::function<int(MaildropTask)> maildrop;
   std::function<int(CheckerTask)> checker;
   std::function<int(SignerTask)> signer;
+  std::function<int(ProgramTask)> program;
+  std::function<int(ResolverTask)> resolver;
 };
 
 }  // namespace qpop::monitor

@@ -66,8 +66,7 @@ bool is_safe_name(std::string_view name) {
 }
 
 /// Child of one role. The child never returns into the monitor's loop.
-template <class Run>
-pid_t Monitor::fork_role(const char* name, Run run) {
+pid_t Monitor::fork_role(const char* name, const std::function<int()>& run) {
   const pid_t pid = ::fork();
   if (pid != 0) {
     if (pid < 0) log::error("fork {}: errno {}", name, errno);
@@ -192,7 +191,6 @@ base::Result<MailOwner> Monitor::find_owner(std::string_view user) {
   if (!is_safe_name(user)) return base::Error{base::ErrorKind::denied, "not a name that can own a maildrop"};
   MailOwner owner;
   owner.name = user;
-  owner.spool_dir = settings_.text(Opt::spool_dir);
   const auto& state = settings_.text(Opt::state_dir);
   const auto& mail_user = environment_.mail_user;
   auto account = mail_user ? base::Result<priv::Account>{*mail_user} : priv::find_account(owner.name);
@@ -204,6 +202,8 @@ base::Result<MailOwner> Monitor::find_owner(std::string_view user) {
   if (environment_.root && (owner.uid == 0 || owner.uid <= blocked)) {
     return base::Error{base::ErrorKind::denied, fmt::format("access is blocked for uid {} (option block-uid is {})", owner.uid, blocked)};
   }
+  if (!mail_user) owner.home = account->home;
+  if (auto placed = place_mail(owner); !placed) return base::Error{base::ErrorKind::io, placed.error().message()};
   // u/<uid>.<name> for system users: two names with one uid have two spools, and a journal must never meet the other's. v/<name>
   // for accounts that exist in the database alone.
   const std::string parent = state + (mail_user ? "/v" : "/u");
@@ -222,8 +222,9 @@ bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSess
   MaildropTask task;
   task.work = work;
   task.owner = owner;
-  task.mail_locks = settings_.text(Opt::mail_locks);
-  task.lock_timeout_s = settings_.number(Opt::mail_lock_timeout);
+  task.settings = &settings_;
+  task.server_name = environment_.server_name;
+  task.administrator = ::geteuid();
   task.monitor = std::move(to_monitor->second);
   if (session != nullptr) task.session = std::move(to_session->second);
   const pid_t pid = fork_role("popper-maildrop", [&] { return roles_.maildrop(std::move(task)); });

@@ -54,7 +54,7 @@ struct SpoolDotlock::State {
   explicit State(const MailOwner& owner)
       : uid(owner.uid),
         folder(::open(owner.spool_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)),
-        lock(files, clock, folder.get(), owner.name,
+        lock(files, clock, folder.get(), owner.spool_name,
              owner.lock_by_link ? files::LockCreation::link : files::LockCreation::exclusive_open) {
     struct stat status {};
     if (::fstat(folder.get(), &status) == 0) group = status.st_gid;

@@ -48,7 +48,13 @@ void check_spool_dir(const Settings& settings, std::vector<Problem>& problems) {
   } else if (!S_ISDIR(status.st_mode)) {
     fault = "not a folder";
   }
-  if (fault != nullptr) problems.push_back({fmt::format("{}: {}: {}", named(settings, Opt::spool_dir), path, fault)});
+  if (fault != nullptr) {
+    problems.push_back({fmt::format("{}: {}: {}", named(settings, Opt::spool_dir), path, fault)});
+  } else if ((status.st_mode & 01002U) == 0002U) {
+    problems.push_back({fmt::format("{}: {}: mode {:04o}: everybody can remove everybody's mail; chmod 1777, or 2775 with group mail",
+                                    named(settings, Opt::spool_dir), path, status.st_mode & 07777U),
+                        true});
+  }
 }
 
 /// Writes one block, so that a full disk or a read-only file system is told at start and not at the first update.
@@ -243,10 +249,12 @@ Environment look_up_environment(const Settings& settings, std::vector<Problem>& 
 }
 
 void check_environment(const Settings& settings, const Environment& environment, std::vector<Problem>& problems, Purpose purpose) {
-  for (const Opt id : {Opt::spool_dir, Opt::state_dir, Opt::auth_db, Opt::pid_file, Opt::auth_file, Opt::nonauth_file}) {
+  for (const Opt id : {Opt::spool_dir, Opt::state_dir, Opt::auth_db, Opt::pid_file, Opt::auth_file, Opt::nonauth_file, Opt::bulldir, Opt::popbull_dir,
+                       Opt::temp_dir, Opt::login_command, Opt::mail_command}) {
     const auto& path = settings.text(id);
     if (!path.empty() && !path.starts_with('/')) problems.push_back({fmt::format("{}: \"{}\" must be an absolute path", named(settings, id), path)});
   }
+  check_values(settings, environment, problems);
   check_spool_dir(settings, problems);
   check_state_dir(settings, problems, purpose != Purpose::check);
   check_mail_locks(settings, problems);

@@ -34,6 +34,12 @@ void check_environment(const config::Settings& settings, const Environment& envi
 /// "pam" and "shadow" in their order; none where accounts exist in the database alone.
 [[nodiscard]] std::vector<std::string> system_backends(const config::Settings& settings, const Environment& environment);
 
+/// Option tracefile: made when it is missing, appended to. Errors: unsafe (not a regular file of ours, or others can write it), denied, io.
+[[nodiscard]] base::Result<base::UniqueFd> open_trace(const std::string& path, bool make = true);
+
+/// Values that a row of the table cannot judge: paths, patterns, programs. Part of check_environment().
+void check_values(const config::Settings& settings, const Environment& environment, std::vector<config::Problem>& problems);
+
 /// The private key of the APOP secrets, "<database>.key": ours, and readable by nobody else, so that set-uid popauth cannot open them.
 [[nodiscard]] base::Result<base::UniqueFd> open_key(const std::string& database);
 

@@ -37,6 +37,7 @@ void Dialogue::on_user(const pop3::Command& command) {
   if (!clear_text_allowed()) return err(clear_text_refusal());
   if (command.word_count == 0) return err("Too few arguments for the USER command.");
   if (command.word_count > 1) return err("Too many arguments for the USER command.");
+  if (refuse_no_mime(command.words[0])) return;
   user_ = login_name(command.words[0]);
   has_user_ = true;
   ok(fmt::format("Password required for {}.", user_));
@@ -62,6 +63,7 @@ void Dialogue::on_apop(const pop3::Command& command) {
   if (stamp_.empty()) return err("APOP is not offered by this server.");
   if (command.word_count < 2) return err("Too few arguments for the APOP command.");
   if (command.word_count > 2) return err("Too many arguments for the APOP command.");
+  if (refuse_no_mime(command.words[0])) return;
   ipc::VerifyApop request;
   user_ = login_name(command.words[0]);
   has_user_ = true;
@@ -148,12 +150,15 @@ void Dialogue::take_maildrop(const ipc::Channel& maildrop) {
     log::error("{}: {}", who(), view.error().at("scan listing").message());
     return refuse_login(ipc::MaildropFailure::temporary);
   }
+  rules_ = opened;
+  if (rules_.hidden_first != 0) view->hide_first();
   maildrop_.emplace(std::move(*view));
   authenticator_.close();
   tls_.close();
   state_ = State::transaction;
   const auto count = maildrop_->count();
-  ok(fmt::format("{} has {} visible message{} (0 hidden) in {} octets.", user_, count, count == 1 ? "" : "s", maildrop_->left_octets()));
+  ok(fmt::format("{} has {} visible message{} ({} hidden) in {} octets.", user_, count, count == 1 ? "" : "s", maildrop_->hidden_count(),
+                 maildrop_->left_octets()));
 }
 
 /// The password was right, the maildrop cannot be had: never an empty maildrop, always -ERR with the code that says whose fault it is.
@@ -167,6 +172,10 @@ void Dialogue::refuse_login(ipc::MaildropFailure failure) {
       break;
     case ipc::MaildropFailure::unreadable:
       err("[SYS/PERM] Unable to process From lines (envelopes), change recognition modes or check for corrupted mail drop.");
+      break;
+    case ipc::MaildropFailure::too_early:
+      // RFC 2449 section 8.1.1.
+      err("[LOGIN-DELAY] Minimum time between logins has not passed, try again later");
       break;
     case ipc::MaildropFailure::temporary:
     case ipc::MaildropFailure::changed:
@@ -185,7 +194,7 @@ void Dialogue::on_capa() {
   if (clear_text_allowed()) text += "USER\r\n";
   if (start_.tls == ipc::TlsUse::stls && !inside_tls_ && !logged_in) text += "STLS\r\n";
   if (mechanisms() != 0) text += "SASL " + sasl::list(mechanisms()) + "\r\n";
-  text += "UIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n";
+  text += "UIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n" + announcements();
   if (start_.shy == 0 || logged_in) text += "IMPLEMENTATION Qpopper-version-" QPOP_VERSION "\r\n";
   client_.put(text + ".\r\n");
 }

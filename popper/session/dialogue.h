@@ -6,9 +6,12 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "common/ipc/messages.h"
@@ -110,6 +113,26 @@ class Dialogue {
   std::optional<std::uint32_t> wanted_message(const pop3::Command& command);
   void storage_error(const base::Error& error);
 
+  // compat.cc: what only clients of the original ask for
+  [[nodiscard]] std::string announcements() const;
+  bool refuse_no_mime(std::string_view name);
+  [[nodiscard]] static bool asks_to_mangle(const pop3::Command& command);
+  void expand_macros(pop3::Command& command) const;
+  void on_mdef(const pop3::Command& command);
+  void on_euidl(const pop3::Command& command);
+  void on_xtnd(const pop3::Command& command);
+  void on_xlst(const pop3::Command& command);
+  void on_last();
+  void send_header_lines(std::optional<std::uint32_t> only, std::string_view answer,
+                         const std::function<std::string(std::uint32_t, std::string_view)>& line);
+  [[nodiscard]] base::Result<std::string> read_header(std::uint32_t index);
+  [[nodiscard]] base::Status mark_retrieved();
+  void end_without_quit();
+  void trace(std::string_view direction, std::string_view text) const;
+
+  // xmit.cc
+  void on_xmit();
+
   // update.cc
   void on_quit();
   void update();
@@ -138,6 +161,10 @@ class Dialogue {
   bool inside_tls_ = false;
   sasl::ChannelFacts channel_facts_;  ///< of TLS; empty as long as there is none
   std::optional<MaildropView> maildrop_;
+  ipc::MaildropOpened rules_;  ///< the options that hold for this user; once the maildrop is open
+  std::vector<std::pair<std::string, std::string>> macros_;
+  bool status_forgotten_ = false;  ///< RSET: what the spool says was read does not count for LAST any more
+  bool quiet_ = false;             ///< the client is not to be answered
 };
 
 }  // namespace qpop::session

@@ -65,16 +65,30 @@ base::Result<MaildropView> MaildropView::open(base::UniqueFd session_lock, base:
 }
 
 base::Status MaildropView::mark_deleted(std::uint32_t index) {
-  const auto found = reader_.message(index);
+  const auto found = message(index);
   if (!found) return found.error();
-  deleted_[index / 8] = static_cast<std::uint8_t>(deleted_[index / 8] | 1U << (index % 8));
+  set_bit(deleted_, index + hidden_);
   ++deleted_count_;
   deleted_octets_ += found->record.octets;
   note_accessed(index);
   return {};
 }
 
+void MaildropView::note_retrieved(std::uint32_t index) {
+  if (retrieved_.empty()) retrieved_.resize(deleted_.size());
+  set_bit(retrieved_, index + hidden_);
+  note_accessed(index);
+}
+
+void MaildropView::hide_first() {
+  const auto first = reader_.count() > 0 ? reader_.message(0) : base::Result<listing::Message>{Error{ErrorKind::limit, "no message"}};
+  if (!first) return;
+  hidden_ = 1;
+  hidden_octets_ = first->record.octets;
+}
+
 void MaildropView::reset() {
+  retrieved_.clear();
   std::ranges::fill(deleted_, std::uint8_t{0});
   deleted_count_ = 0;
   deleted_octets_ = 0;

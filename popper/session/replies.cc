@@ -13,6 +13,8 @@ std::string Dialogue::who() const {
 }
 
 void Dialogue::ok(std::string_view text) {
+  if (quiet_) return;
+  trace("answer +OK", text);
   client_.put("+OK ");
   client_.put(text);
   client_.put("\r\n");
@@ -20,6 +22,8 @@ void Dialogue::ok(std::string_view text) {
 
 /// Without a log line.
 void Dialogue::say_error(std::string_view text) {
+  if (quiet_) return;
+  trace("answer -ERR", text);
   client_.put("-ERR ");
   client_.put(text);
   client_.put("\r\n");

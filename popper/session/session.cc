@@ -45,7 +45,8 @@ bool Dialogue::greet() {
 }
 
 std::int64_t Dialogue::deadline() const {
-  const std::int64_t idle = last_command_ms_ + std::int64_t{start_.idle_seconds} * 1000;
+  const auto idle_seconds = state_ == State::transaction ? rules_.idle_seconds : start_.idle_seconds;
+  const std::int64_t idle = last_command_ms_ + std::int64_t{idle_seconds} * 1000;
   if (state_ != State::authorization) return idle;
   return std::min(idle, opened_ms_ + std::int64_t{start_.login_seconds} * 1000);
 }
@@ -70,6 +71,7 @@ End Dialogue::run() {
       }
     }
   }
+  end_without_quit();
   client_.shut();
   return end_;
 }
@@ -109,9 +111,11 @@ void Dialogue::handle_monitor() {
 }
 
 void Dialogue::handle_line() {
-  const auto command = pop3::parse_command(client_.line());
+  auto command = pop3::parse_command(client_.line());
+  trace("command", client_.line());
   if (command.has_nul) return err("Command line holds a NUL octet.");
   if (command.bad_utf8) return err("Command line holds octets that are neither printable ASCII nor UTF-8.");
+  expand_macros(command);
   using enum pop3::Verb;
   if (command.verb == quit) return on_quit();
   if (command.verb == capa) return on_capa();
@@ -139,6 +143,9 @@ void Dialogue::handle_line() {
     case rset:
     case last:
     case noop:
+    case euidl:
+    case xtnd:
+    case mdef:
     case capa:
     case quit:
       return err("Log in first.");

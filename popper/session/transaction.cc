@@ -15,6 +15,7 @@ constexpr std::size_t kRecordsAtOnce = 128;
 }  // namespace
 
 void Dialogue::dispatch_transaction(const pop3::Command& command) {
+  if (asks_to_mangle(command)) return err("x-mangle is not offered by this server.");
   using enum pop3::Verb;
   switch (command.verb) {
     case stat:
@@ -32,9 +33,15 @@ void Dialogue::dispatch_transaction(const pop3::Command& command) {
     case rset:
       return on_rset();
     case last:
-      return ok(fmt::format("{} is the last message seen.", maildrop_->last_accessed()));
+      return on_last();
     case noop:
       return ok("no big woop");
+    case euidl:
+      return on_euidl(command);
+    case xtnd:
+      return on_xtnd(command);
+    case mdef:
+      return on_mdef(command);
     case user:
     case pass:
     case apop:
@@ -155,7 +162,7 @@ void Dialogue::send_message(std::uint32_t index, std::uint64_t body_lines, bool 
   }
   if (!begun) ok("Message follows");
   client_.commit(encoder.finish(client_.reserve(pop3::MessageEncoder::kFinishRoom)));
-  if (whole) maildrop_->note_accessed(index);
+  if (whole) maildrop_->note_retrieved(index);
 }
 
 void Dialogue::on_dele(const pop3::Command& command) {
@@ -169,6 +176,7 @@ void Dialogue::on_dele(const pop3::Command& command) {
 
 void Dialogue::on_rset() {
   maildrop_->reset();
+  status_forgotten_ = true;
   const auto count = maildrop_->count();
   ok(fmt::format("Maildrop has {} message{} ({} octets)", count, count == 1 ? "" : "s", maildrop_->left_octets()));
 }

@@ -18,6 +18,9 @@ constexpr int kFinishMs = 2'000;
 }  // namespace
 
 void Dialogue::on_quit() {
+  if (state_ == State::transaction && rules_.auto_delete != 0) {
+    if (auto marked = mark_retrieved(); !marked) log::error("{}: auto-delete: {}", who(), marked.error().message());
+  }
   if (state_ == State::transaction && maildrop_->deleted_count() > 0) {
     update();
   } else {
@@ -57,7 +60,7 @@ void Dialogue::update() {
 bool Dialogue::send_update(const ipc::Channel& maildrop) {
   ipc::UpdateBegin begin;
   begin.records_hash = maildrop_->records_hash();
-  begin.count = maildrop_->count();
+  begin.count = maildrop_->listed_count();
   const std::array<int, 2> fds{maildrop_->session_lock(), maildrop_->listing()};
   if (!maildrop.send(begin, fds)) return false;
   const auto& bits = maildrop_->deleted_bits();

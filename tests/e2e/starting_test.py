@@ -197,6 +197,36 @@ def check_finds_what_refuses_every_login(site):
     site.write_config()
 
 
+def check_says_all_at_once(site):
+    """--check names every fault of files and of the system in one run, with what is dangerous."""
+    loose, names, hook, bulls = (os.path.join(site.root, name) for name in ("loose", "names", "hook", "bulls"))
+    with open(names, "w"), open(hook, "w"):
+        pass
+    os.chmod(names, 0o666)
+    os.chmod(hook, 0o777)
+    os.mkdir(bulls)
+    os.chmod(bulls, 0o777)
+    os.chmod(site.spool, 0o777)
+    with open(loose, "w") as file:
+        file.write("set timout = 300\nset temp-name = plain\nset hash-spool = 7\nset log-login = %9\nset home-dir-mail = a/b\n"
+                   f"set auth-file = {names}\nset login-command = {hook}\nset mail-command = sendmail\nset bulldir = {bulls}\nset tracefile = {names}\n")
+    os.chmod(loose, 0o666)
+    site.own(site.root)
+    site.write_config(**{"config-file": loose})
+    before = sorted(os.listdir(site.root))
+    done = site.run([program("popper"), "--check", "-f", site.config], check=False)
+    said = done.stderr.decode()
+    assert done.returncode == 2, (done.returncode, said)
+    for text in ("loose line 1: unknown option \"timout\"; is timeout meant?", "loose line 3: hash-spool = \"7\": out of bounds",
+                 f"configuration file {loose}: uid {site.uid} owns it, mode 0666: others than root can change it",
+                 'temp-name (', "want a file name with one %s in it", "home-dir-mail (", "want a plain file name", '"%9" is invalid in a log-login string',
+                 "auth-file (", "nobody can log in", f"{hook}: mode 0777: everybody can change it", 'mail-command (', '"sendmail" must be an absolute path',
+                 f"{bulls}: mode 0777: everybody could send mail to all users", "tracefile (", "must be a regular file", "everybody can remove everybody's mail"):
+        assert text in said, (text, said)
+    assert sorted(os.listdir(site.root)) == before, "a check makes nothing"
+    os.chmod(site.spool, 0o700)
+
+
 def faults(site):
     """Each fault at start: message with place, cause and remedy; documented exit code."""
     def attempt(want_code, *want_texts, **options):
@@ -225,6 +255,8 @@ def faults(site):
     good = site.run([program("popper"), "--check", "-f", site.config])
     assert b"configuration is sound" in good.stdout
     check_finds_what_refuses_every_login(site)
+    check_says_all_at_once(site)
+    site.write_config()
     printed = site.run([program("popper"), "--print-config", "-f", site.config]).stdout
     assert b"# command line" not in printed and f"# {site.config} line 1".encode() in printed, printed
     # From inetd the client gets one answer, and no detail.

@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """TLS of the server: STLS and implicit, what is refused, certificates exchanged while it runs, keys that no session holds. Usage: tls_test.py CASE."""
-import base64
-import hashlib
 import os
 import re
 import shutil
@@ -19,8 +17,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from certificates import broken_installations, openssl, read, write  # noqa: E402
 from harness import Pop, free_port, mailbox, program, skip, wait_until  # noqa: E402
 from interrupted import children, name_of  # noqa: E402
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from scram_test import Exchange  # noqa: E402
 from tls_site import HOST, TlsSite, context_for, secure, stls  # noqa: E402
 
 
@@ -79,81 +75,6 @@ def resumed(site):
     assert "reused session-id" in site.log()
 
 
-def channel_binding(site):
-    """SCRAM-SHA-256-PLUS: bound to this connection, and to no other; a list of mechanisms that was changed on its way is noticed."""
-    context = context_for(site.root_certificate)
-
-    def begin(**how):
-        client = secure(site.connect_tls(), context)
-        end_point = hashlib.sha256(client.socket.getpeercert(binary_form=True)).digest()
-        return Exchange(site, client=client, **{"header": "p=tls-server-end-point,,", "binding": end_point, "mechanism": "SCRAM-SHA-256-PLUS", **how})
-
-    exchange = begin()
-    assert exchange.final() == exchange.want
-    assert b"3 visible" in exchange.client.command("")
-    exchange.client.ok("QUIT")
-    assert begin(binding=b"x" * 32).final().startswith(b"-ERR [AUTH]"), "another channel"
-    assert begin(header="n,,", binding=b"").refused.startswith(b"-ERR"), "PLUS without a binding"
-    assert begin(header="y,,", binding=b"", mechanism="SCRAM-SHA-256").refused.startswith(b"-ERR"), "the client was shown no PLUS"
-    assert begin(header="p=tls-unique,,").refused.startswith(b"-ERR"), "a type that is not offered"
-    assert "the list was changed on its way" in site.log()
-    plain = begin(header="n,,", binding=b"", mechanism="SCRAM-SHA-256")
-    assert plain.final() == plain.want, "without binding it works as well"
-    assert Exchange(site, header="p=tls-server-end-point,,", mechanism="SCRAM-SHA-256-PLUS").refused == b"-ERR Unknown authentication mechanism.\r\n", "outside TLS"
-
-
-def client_certificate(site, name, key=None, subject="ada", usage="clientAuth", issuer=None, **dates):
-    maker = site.maker
-    key = key or maker.new_key(name)
-    leaf = maker.issue(name, key, issuer or (maker.middle, maker.new_key("middle")), subject=subject, usage=usage, **dates)
-    return write(os.path.join(site.root, name + ".chain"), maker.pem(leaf, maker.middle)), key
-
-
-def with_certificate(site, pair, version=None):
-    context = context_for(site.root_certificate, version)
-    if pair is not None:
-        context.load_cert_chain(*pair)
-    return secure(site.connect_tls(), context)
-
-
-def external(site):
-    """AUTH EXTERNAL: who holds the key of a certificate of the right authority is who its common name says, and nobody else."""
-    ada = client_certificate(site, "ada")
-    for response in ("=", base64.b64encode(b"ada").decode()):
-        client = with_certificate(site, ada)
-        assert any(line.startswith("SASL") and "EXTERNAL" in line for line in capabilities(client))
-        assert b"ada has 3 visible" in client.command(f"AUTH EXTERNAL {response}"), site.log()
-        client.ok("QUIT")
-    client = with_certificate(site, ada)
-    assert client.command("AUTH EXTERNAL") == b"+ \r\n"
-    assert b"ada has 3 visible" in client.command("")
-    client.ok("QUIT")
-    client = with_certificate(site, ada)
-    assert client.command("AUTH EXTERNAL " + base64.b64encode(b"bob").decode()).startswith(b"-ERR [AUTH]"), "as somebody else"
-    client.login()
-    client.ok("QUIT")
-    rsa = client_certificate(site, "rsa-ada", site.maker.new_key("rsa-ada", 2048))
-    client = with_certificate(site, rsa)
-    assert b"ada has 3 visible" in client.command("AUTH EXTERNAL =")
-    client.ok("QUIT")
-    for name, subject in (("nobody", "nobody-here"), ("odd", "ada x")):
-        client = with_certificate(site, client_certificate(site, name, subject=subject))
-        assert client.command("AUTH EXTERNAL =").startswith(b"-ERR [AUTH]"), name
-    unusable = {
-        "none": None, "of a stranger": client_certificate(site, "strange", issuer=(site.maker.stranger, site.maker.stranger_key)),
-        "expired": client_certificate(site, "late", start=-20.0, end=-1.0), "for servers": client_certificate(site, "serving", usage="serverAuth"),
-    }
-    for what, pair in unusable.items():
-        client = with_certificate(site, pair)
-        assert not any("EXTERNAL" in line for line in capabilities(client)), what
-        assert client.command("AUTH EXTERNAL =") == b"-ERR Unknown authentication mechanism.\r\n", what
-        client.login()
-        client.ok("QUIT")
-    client = with_certificate(site, ada, ssl.TLSVersion.TLSv1_2)
-    assert not any("EXTERNAL" in line for line in capabilities(client)), "a proof takes TLS 1.3"
-    assert "EXTERNAL" not in str(capabilities(Pop(site.connect()))), "outside TLS"
-
-
 def injection(site):
     """Octets behind STLS (CVE-2011-0411 and its kin), in one piece and in two; other protocols; broken handshakes."""
     for attack in (b"STLS\r\nCAPA\r\n", b"STLS\r\nUSER ada\r\nPASS x\r\n", b"CAPA\r\nSTLS\r\nSTLS\r\n", b"STLS\r\n\x16", b"STLS\nQUIT\n"):
@@ -185,16 +106,6 @@ def injection(site):
     client = stls(Pop(site.connect()), context_for(site.root_certificate))
     client.login()
     assert client.command("STLS").startswith(b"-ERR STLS comes before login")
-
-
-def clear_text(site):
-    """Clear passwords: inside TLS alone, and nothing is announced that is refused."""
-    client = Pop(site.connect())
-    assert "USER" not in capabilities(client) and not any("PLAIN" in line for line in capabilities(client))
-    assert b"You must use TLS" in client.command("USER ada")
-    client = stls(client, context_for(site.root_certificate))
-    assert "USER" in capabilities(client) and any("PLAIN" in line for line in capabilities(client))
-    session(client)
 
 
 def alternate(site):
@@ -448,6 +359,39 @@ def scanned(site):
         assert all(one.get("vulnerable") == "0" for one in report.iter("heartbleed"))
 
 
+def options(site):
+    """tls-version, tls-cipher-list, tls-private-key-file, and what is refused of them."""
+    chain = write(os.path.join(site.root, "certs", "chain.pem"), site.maker.pem(site.maker.leaf, site.maker.middle))
+    key = write(os.path.join(site.root, "certs", "key.pem"), site.maker.pem(site.maker.key), 0o600)
+    site.own(os.path.join(site.root, "certs"))
+    ours = {"tls-server-cert-file": chain, "tls-private-key-file": key}
+    for setting, works in (({"tls-version": "TLSv1.3"}, {"1.3"}), ({"tls-version": "TLSv1.2"}, {"1.2"}), ({"tls-version": "all"}, {"1.2", "1.3"}),
+                           ({"tls-cipher-list": "ECDHE-ECDSA-AES128-GCM-SHA256"}, {"1.2", "1.3"}), ({"tls-support": "none"}, set())):
+        site.start_tls(**ours, **setting) if works else site.start(**ours, **setting)
+        offered = "STLS" in capabilities(Pop(site.connect()))
+        assert offered == bool(works), setting
+        if not works:
+            assert Pop(site.connect()).command("STLS").startswith(b"-ERR STLS is not offered")
+        for name, version in (("1.2", ssl.TLSVersion.TLSv1_2), ("1.3", ssl.TLSVersion.TLSv1_3)) if works else ():
+            try:
+                client = secure(site.connect_tls(), context_for(site.root_certificate, version))
+                assert name in works, (setting, name)
+                if name == "1.2" and "tls-cipher-list" in setting:
+                    assert client.socket.cipher()[0] == setting["tls-cipher-list"]
+            except (ssl.SSLError, ConnectionError):
+                assert name not in works, (setting, name)
+        site.stop()
+    for setting, word in (({"tls-version": "SSLv3"}, b"broken"), ({"tls-version": "sslv2"}, b"broken"), ({"tls-cipher-list": "NONSENSE"}, b"tls-cipher-list"),
+                          ({"tls-private-key-file": chain}, b"key"), ({"tls-server-cert-file": "cert.pem"}, b"absolute"), ({"tls-support": "none", "listen": "tls:995"}, b"tls:")):
+        site.write_config(**{"listen": f"127.0.0.1:{free_port()}", **ours, **setting})
+        for how in ("--check", "--foreground"):
+            done = site.run([program("popper"), how, "-f", site.config], check=False)
+            assert done.returncode in (2, 3) and word in done.stderr, (setting, how, done)
+    site.write_config(**{**ours, "tls-version": "TLSv1"})
+    done = site.run([program("popper"), "--check", "-f", site.config])
+    assert b"RFC 8996" in done.stderr, done.stderr
+
+
 def slow(site):
     """A handshake that never comes costs one session for login-timeout, not more."""
     quiet = site.connect_tls()
@@ -460,27 +404,30 @@ def slow(site):
 
 
 CASES = {
-    "both": (both, {}), "resumed": (resumed, {}), "channel-binding": (channel_binding, {}), "external": (external, {}), "injection": (injection, {}), "clear-text": (clear_text, {"clear-text-password": "tls"}), "alternate": (alternate, {}),
+    "both": (both, {}), "resumed": (resumed, {}), "injection": (injection, {}), "alternate": (alternate, {}),
     "names": (names, {}), "exchange": (exchange, {}), "broken": (broken, {}), "secrets": (secrets, {}), "signer-gone": (signer_gone, {}), "reload": (reload, {}),
-    "scanned": (scanned, {"failed-login-delay": "0"}), "judged": (judged, {"clear-text-password": "tls"}), "slow": (slow, {"login-timeout": "3"}),
+    "scanned": (scanned, {"failed-login-delay": "0"}), "options": (options, {}), "judged": (judged, {"clear-text-password": "tls"}), "slow": (slow, {"login-timeout": "3"}),
 }
 
 
-def main():
+def play(cases, prepare=None):
+    """Runs the case that the command line names, on a site with TLS that has started unless `prepare` says otherwise."""
     case, = sys.argv[1:]
-    run, options = CASES[case]
-    with TlsSite({"failed-login-delay": "0", **options}) as site:
+    run, more = cases[case]
+    with TlsSite({"failed-login-delay": "0", **more}) as site:
         site.put_spool("ada", mailbox(3))
-        if case == "names":
-            site.more_certificates()
-        if case == "external":
-            site.options["tls-client-ca-file"] = site.root_certificate
-        if case != "alternate":
+        if prepare is None or prepare(site, case):
             site.start_tls()
         run(site)
         site.stop()
     print(f"tls {case}: ok")
 
 
+def prepare_site(site, case):
+    if case == "names":
+        site.more_certificates()
+    return case not in ("alternate", "options")
+
+
 if __name__ == "__main__":
-    main()
+    play(CASES, prepare_site)

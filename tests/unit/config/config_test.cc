@@ -59,6 +59,13 @@ constexpr std::array kLines{
     LineCase{"control characters", "set spool-dir = /a\x01\n", "control characters"},
     LineCase{"missing include", "set config-file = /nonexistent/x\n", "open configuration file /nonexistent/x: No such file"},
     LineCase{"obsolete", "set server-mode = true\n", "server-mode is obsolete"},
+    LineCase{"other spelling", "set UW-kluge = true\n", ""},
+    LineCase{"days", "set announce-expire = 30\n", ""},
+    LineCase{"never", "set announce-expire = Never\n", ""},
+    LineCase{"no days", "set announce-expire = soon\n", "want a number of days, or never"},
+    LineCase{"too few days", "set expire-after = 0\n", "out of bounds; least 1"},
+    LineCase{"hash method", "set hash-spool = 3\n", "out of bounds; least 0, most 2"},
+    LineCase{"obsolete word", "set chunky-writes = tls\n", "chunky-writes is obsolete and does nothing"},
 };
 BOOST_DATA_TEST_CASE(accepts_or_names_the_fault, boost::unit_test::data::make(kLines), c) {
   Settings settings;
@@ -129,6 +136,39 @@ BOOST_AUTO_TEST_CASE(letters_of_the_original_work) {
   BOOST_TEST(has_errors(read_command_line({"-Z"}).problems));
   BOOST_TEST(has_errors(read_command_line({"--timeout"}).problems));
   BOOST_TEST(has_errors(read_command_line({"-p", "9"}).problems));
+}
+
+BOOST_AUTO_TEST_CASE(announcements_come_with_one_flag) {
+  const auto both = read_command_line({"-e", "login_delay=60,expire=30"});
+  BOOST_TEST(both.problems.empty());
+  BOOST_TEST(both.settings.number(Opt::announce_login_delay) == 60);
+  BOOST_TEST(both.settings.number(Opt::announce_expire) == 30);
+  const auto none = read_command_line({"-e", "expire,login_delay"});
+  BOOST_TEST(none.problems.empty());
+  BOOST_TEST(none.settings.number(Opt::announce_expire) == -1);
+  BOOST_TEST(none.settings.text(Opt::announce_expire) == "never");
+  BOOST_TEST(none.settings.number(Opt::announce_login_delay) == 0);
+  BOOST_TEST(has_errors(read_command_line({"-e", "expiry=3"}).problems));
+  BOOST_TEST(has_errors(read_command_line({"-e", "expire=x"}).problems));
+}
+
+BOOST_AUTO_TEST_CASE(flags_with_a_sense_of_their_own) {
+  const auto line = read_command_line({"-R", "-sd", "-t", "/var/log/pop.trace", "-b", "/var/spool/bulls", "-uU", "-V", "-x", "-k", "-K", "pop", "-D", "host", "-B", "-L", "9"});
+  BOOST_TEST(!has_errors(line.problems));
+  BOOST_TEST(!line.settings.boolean(Opt::reverse_lookup));
+  BOOST_TEST(line.settings.source(Opt::reverse_lookup) == "command line");
+  BOOST_TEST(line.settings.boolean(Opt::debug));
+  BOOST_TEST(line.settings.text(Opt::tracefile) == "/var/log/pop.trace");
+  BOOST_TEST(line.settings.text(Opt::bulldir) == "/var/spool/bulls");
+  BOOST_TEST(line.settings.boolean(Opt::user_options));
+  BOOST_TEST(line.settings.boolean(Opt::spool_options));
+  // Two forgotten flags, and five obsolete ones.
+  BOOST_TEST(line.problems.size() == 7U);
+  BOOST_TEST(read_command_line({"-t", "/x"}).settings.boolean(Opt::debug));
+  BOOST_TEST(read_command_line({"-st/x"}).settings.boolean(Opt::debug));
+  BOOST_TEST(read_command_line({"-st/x"}).settings.text(Opt::tracefile) == "/x");
+  BOOST_TEST(!read_command_line({"--tracefile=/x"}).settings.boolean(Opt::debug));
+  BOOST_TEST(read_command_line({"--reverse-lookup"}).settings.boolean(Opt::reverse_lookup));
 }
 
 BOOST_AUTO_TEST_CASE(recover_takes_one_user_or_all) {

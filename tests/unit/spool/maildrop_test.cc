@@ -262,7 +262,7 @@ void check_update(const std::string& spool, const UpdateCase& c, const std::stri
   BOOST_TEST(drop.spool() == head + c.want, c.name);
   auto names = drop.state_names();
   std::ranges::sort(names);
-  BOOST_TEST((names == std::vector<std::string>{"index", "reserve", "session"}));
+  BOOST_TEST((names == std::vector<std::string>{"index", "reserve", "session", "unique-ids"}));
   BOOST_TEST(!std::filesystem::exists(drop.lock_path()));
   BOOST_TEST(inode_of(drop.spool_path()) == inode);
 }

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// Before a session: mail that has to come in, mail that has to go.
+#include "common/spool/prepare.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include "common/spool/expire.h"
+#include "common/spool/recovery.h"
+#include "common/spool/spool_file.h"
+
+namespace qpop::spool {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using base::Status;
+
+struct Work {
+  std::vector<LeftOver> drops;
+  bool bulletins = false;
+  bool expiry = false;
+  [[nodiscard]] bool any() const { return !drops.empty() || bulletins || expiry; }
+};
+
+Result<Work> find_work(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, bool has_spool, Warnings& warnings) {
+  Work work;
+  for (const auto& drop : settings.temporary_drops) {
+    auto left = has_mail(context, paths, drop, warnings);
+    if (!left) return left.error();
+    if (*left) work.drops.push_back(drop);
+  }
+  work.bulletins = !settings.bulletins.empty();
+  work.expiry = settings.expire_days >= 0 && has_spool && expiry_is_due(context, paths);
+  return work;
+}
+
+Status take_all(const Context& context, const MaildropPaths& paths, MailLock& lock, const std::vector<LeftOver>& drops, OpenedMaildrop& out) {
+  // Each goes in front of what is there; the first of them is the newest place.
+  for (const auto& drop : drops) {
+    auto taken = take_over(context, paths, lock, drop, out.warnings);
+    if (!taken) return taken.error();
+    if (taken->held == 0) continue;
+    out.warnings.push_back(fmt::format("{} messages of the left-over temporary drop {} were taken over{}{}", taken->held, drop.name,
+                                       taken->appended == taken->held ? "" : fmt::format(", {} of them had been in the spool already", taken->held - taken->appended),
+                                       taken->in_order ? "" : "; they stand behind the others"));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status prepare_spool(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, OpenedMaildrop& out) {
+  auto spool_there = exists(context.fs, paths.spool_folder_fd, paths.spool_name);
+  if (!spool_there) return spool_there.error();
+  auto work = find_work(context, paths, settings, *spool_there, out.warnings);
+  if (!work) return work.error();
+  if (!work->any()) return {};
+  if (!*spool_there) {
+    auto made = make_spool(context.fs, paths);
+    if (!made && !work->drops.empty()) return made.error().at("make a spool for the mail of the temporary drop");
+    if (!made) {
+      out.warnings.push_back(fmt::format("bulletins: {}; the next login tries again", made.error().at("make a spool").message()));
+      return {};
+    }
+  }
+  auto lock = MailLock::acquire(context, paths, settings.locks, settings.open_timeout_ms, out.warnings);
+  if (!lock) return lock.error();
+  // Somebody may have died over it since we looked.
+  auto recovered = recover_locked(context, paths, *lock, out.warnings);
+  if (!recovered) return recovered.error();
+  if (*recovered != Recovery::nothing) out.recovery = *recovered;
+  lock->take_lease();
+  if (auto taken = take_all(context, paths, *lock, work->drops, out); !taken) return taken;
+  if (work->expiry) {
+    auto expired = expire(context, paths, *lock, settings.expire_days, settings.hide_internal, out.warnings);
+    if (!expired) return expired.error().at("expire");
+    out.expired = *expired;
+  }
+  if (work->bulletins) {
+    auto before = size_of(context.fs, lock->fd());
+    if (!before) return before.error();
+    auto appended = append_messages(context, paths, *lock, settings.bulletins);
+    out.bulletins_delivered = appended.has_value();
+    const auto after = size_of(context.fs, lock->fd());
+    // A part of a bulletin is there: nobody may see it, and the next try writes the rest.
+    if (!appended && (!after || *after != *before)) return appended.error().at("append bulletins");
+    if (!appended) out.warnings.push_back(fmt::format("bulletins: {}; the next login tries again", appended.error().message()));
+  }
+  return {};
+}
+
+Status check_login_delay(const Context& context, const MaildropPaths& paths, std::uint32_t delay_s) {
+  if (delay_s == 0) return {};
+  auto status = again([&] { return context.fs.status_at(paths.state_folder_fd, kLoginName); });
+  if (!status) return {};
+  const auto passed = (context.clock.realtime_ns() - status->identity.mtime_ns) / 1'000'000'000;
+  if (passed < 0 || passed >= delay_s) return {};
+  return Error{ErrorKind::busy, fmt::format("too early: the last login was {} s ago, LOGIN-DELAY is {} s", passed, delay_s)};
+}
+
+void note_login(const Context& context, const MaildropPaths& paths) {
+  auto fd = again([&] { return context.fs.open_at(paths.state_folder_fd, kLoginName, O_WRONLY | O_CREAT | O_NONBLOCK, 0600); });
+  if (!fd) return;
+  const auto now = context.clock.realtime_ns();
+  static_cast<void>(again([&] { return context.fs.set_times(fd->get(), now, now); }));
+}
+
+}  // namespace qpop::spool

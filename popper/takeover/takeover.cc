@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// Comparing and importing unique-ids.
+// Runs as: the owner of the mail.
+#include "popper/takeover/takeover.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <optional>
+#include <set>
+
+#include "common/base/clock.h"
+#include "common/base/text.h"
+#include "common/files/dotlock.h"
+#include "common/files/io.h"
+#include "common/log/log.h"
+#include "common/priv/drop.h"
+#include "common/mbox/unique_id.h"
+#include "common/spool/locks.h"
+#include "common/spool/maildrop.h"
+#include "common/spool/naming.h"
+#include "popper/maildrop/user_rules.h"
+#include "popper/takeover/foreign_listing.h"
+#include "popper/takeover/peer.h"
+
+namespace qpop::takeover {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using base::Status;
+using base::UniqueFd;
+using listing::Record;
+
+constexpr off_t kMostFile = 1024L * 1024 * 1024;
+
+/// A copy of the state folder that goes away again.
+class Scratch {
+ public:
+  explicit Scratch(int state_folder) {
+    if (::mkdtemp(path_.data()) == nullptr) return;
+    fd_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    files::SystemFileSystem fs;
+    for (const std::string name : {spool::kIndexName, spool::kUniqueIdsName}) {
+      auto from = fs.open_at(state_folder, name, O_RDONLY, 0);
+      auto size = from ? fs.status(from->get()) : Result<files::FileStatus>{from.error()};
+      auto to = size ? fs.open_at(fd_.get(), name, O_WRONLY | O_CREAT, 0600) : Result<UniqueFd>{size.error()};
+      if (to) (void)files::copy_octets(fs, from->get(), 0, to->get(), 0, size->identity.size, [](std::string_view) {});
+    }
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    if (!fd_.valid()) return;
+    for (const auto* name : {spool::kSessionName, spool::kIndexName, spool::kIndexTemporaryName, spool::kUniqueIdsName, spool::kReserveName, spool::kExpiryName,
+                             spool::kLoginName}) {
+      ::unlinkat(fd_.get(), name, 0);
+    }
+    ::rmdir(path_.c_str());
+  }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+ private:
+  std::string path_ = "/tmp/popper-compare.XXXXXX";
+  UniqueFd fd_;
+};
+
+Result<std::string> read_all(const UniqueFd& file) {
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) return Error::from_errno(errno, "fstat");
+  if (!S_ISREG(status.st_mode) || status.st_size > kMostFile) return Error{ErrorKind::unsafe, "not a regular file of reasonable size"};
+  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  files::SystemFileSystem fs;
+  if (auto read = files::read_exactly(fs, file.get(), text, 0); !read) return read.error();
+  return text;
+}
+
+class Work {
+ public:
+  explicit Work(Task& task) : task_(task), rules_(maildrop::read_user_rules(task.job)) {}
+
+  Status prepare() {
+    spool_.reset(::open(rules_.placement.spool.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!spool_.valid()) return Error::from_errno(errno, "open").at("folder", rules_.placement.spool.folder);
+    state_.reset(::open(task_.job.state_folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!state_.valid()) return Error::from_errno(errno, "open").at("folder", task_.job.state_folder);
+    const auto text = task_.file.valid() ? read_all(task_.file) : ask_peer(task_.against, task_.job.name, task_.password);
+    if (!text) return text.error().at("listing", task_.against);
+    auto entries = parse_foreign_listing(*text);
+    if (!entries) return entries.error().at("listing", task_.against);
+    entries_ = std::move(*entries);
+    dotlock_.emplace(fs_, clock_, spool_.get(), rules_.placement.spool.name);
+    return {};
+  }
+
+  Result<int> compare() {
+    const Scratch scratch{state_.get()};
+    auto records = list(scratch.fd());
+    if (!records) return records.error();
+    std::set<std::string, std::less<>> known;
+    for (const auto& entry : entries_) known.insert(entry.unique_id);
+    std::size_t again = 0;
+    for (std::size_t i = 0; i < records->size(); ++i) {
+      if (known.contains((*records)[i].unique_id())) continue;
+      fmt::print("message {}: {} is not known to the other server\n", i + 1, (*records)[i].unique_id());
+      ++again;
+    }
+    fmt::print("{}: {} messages here, {} there; a client would download {} again\n", task_.job.name, records->size(), entries_.size(), again);
+    return again == 0 ? 0 : kDownloadsAgain;
+  }
+
+  Result<int> import() {
+    // No session may have shown other unique-ids meanwhile.
+    auto session = spool::lock_session(context(), state_.get());
+    if (!session) return session.error();
+    const Scratch scratch{state_.get()};
+    auto records = list(scratch.fd());
+    if (!records) return records.error();
+    const auto matches = match_entries(*records, entries_);
+    std::set<std::string, std::less<>> taken;
+    std::size_t done = 0;
+    for (std::size_t i = 0; i < records->size(); ++i) {
+      if (!matches[i] || !taken.insert(entries_[*matches[i]].unique_id).second) continue;
+      mbox::set_unique_id((*records)[i], entries_[*matches[i]].unique_id);
+      ++done;
+    }
+    if (auto kept = spool::import_unique_ids(context(), paths(state_.get()), *records); !kept) return kept.error();
+    fmt::print("{}: {} messages here, {} there; {} have the unique-id of the other server now\n", task_.job.name, records->size(), entries_.size(), done);
+    return done == records->size() ? 0 : kDownloadsAgain;
+  }
+
+ private:
+  spool::MaildropPaths paths(int state) {
+    return {spool_.get(), rules_.placement.spool.name, state, task_.job.uid, maildrop::unique_id_form(rules_.settings)};
+  }
+  spool::Context context() { return {fs_, clock_, *dotlock_}; }
+  Result<std::vector<Record>> list(int state);
+
+  Task& task_;
+  maildrop::UserRules rules_;
+  files::SystemFileSystem fs_;
+  base::SystemClock clock_;
+  UniqueFd spool_;
+  UniqueFd state_;
+  std::optional<files::DirectDotlock> dotlock_;
+  std::vector<ForeignEntry> entries_;
+};
+
+/// The messages with the unique-ids that clients would see, with a copy of the state folder; nothing is taken over, nothing expires.
+Result<std::vector<Record>> Work::list(int state) {
+  if (state < 0) return Error{ErrorKind::io, "no folder can be made in /tmp"};
+  auto settings = maildrop::maildrop_settings(rules_.settings);
+  settings.expire_days = -1;
+  settings.login_delay_s = 0;
+  auto opened = spool::open_maildrop(context(), paths(state), settings);
+  if (!opened) return opened.error();
+  for (const auto& warning : opened->warnings) log::warning("maildrop of {}: {}", task_.job.name, warning);
+  auto reader = listing::ListingReader::open(opened->listing.get());
+  auto records = reader ? reader->all_records() : Result<std::vector<Record>>{reader.error()};
+  if (records && opened->hidden_first && !records->empty()) records->erase(records->begin());
+  return records;
+}
+
+}  // namespace
+
+int run_takeover(Task task) {
+  auto ready = priv::drop_to(task.job.uid, task.job.gid);
+  if (ready) ready = priv::harden_process();
+  if (!ready) {
+    log::fatal("{}", ready.error().message());
+    return kFailed;
+  }
+  Work work{task};
+  if (auto prepared = work.prepare(); !prepared) {
+    log::error("{}", prepared.error().message());
+    return kFailed;
+  }
+  auto code = task.import ? work.import() : work.compare();
+  if (!code) log::error("{}", code.error().at(task.import ? "import unique-ids" : "compare unique-ids", task.job.name).message());
+  return code ? *code : kFailed;
+}
+
+}  // namespace qpop::takeover
