@@ -104,6 +104,16 @@ Outcome work_on(Place& place) {
   return check_spool(place);
 }
 
+/// A fault in the readings must not lead to the user's other files. What this kernel lacks is done without.
+base::Status stay_inside(const Place& place) {
+  std::vector<int> reach{place.folder.get()};
+  if (place.state.valid()) reach.push_back(place.state.get());
+  for (const auto& done : {priv::limit_resources({}), priv::restrict_files_to(reach), priv::restrict_calls_of_file_role()}) {
+    if (!done && done.error().kind() != base::ErrorKind::unsupported) return done;
+  }
+  return {};
+}
+
 /// In the child: what needs the rights of the beginning, the drop, then the work.
 Outcome run_child(const Command& command, const config::Settings& settings, const Target& target) {
   const bool root = ::geteuid() == 0;
@@ -134,6 +144,9 @@ Outcome run_child(const Command& command, const config::Settings& settings, cons
   Place place{command, settings, target, std::move(folder), target.state.empty() ? base::UniqueFd{} : open_state(target), std::move(dotlock), std::move(other), {}, {}};
   for (auto* lock : {&place.dotlock, &place.other_dotlock}) {
     if (*lock == nullptr) *lock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target.name);
+  }
+  if (root && command.verb != Verb::locks) {
+    if (auto limited = stay_inside(place); !limited) return failed(limited.error());
   }
   return work_on(place);
 }
