@@ -119,10 +119,12 @@ Outcome run_child(const Command& command, const config::Settings& settings, cons
   const bool root = ::geteuid() == 0;
   std::unique_ptr<files::Dotlock> dotlock;
   std::unique_ptr<files::Dotlock> other;
-  base::UniqueFd folder = open_folder(target.folder);
-  if (!folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
-  if (root && changes(command.verb) && !is_ledger(target)) {
-    if (target.make_state && command.verb == Verb::repair) make_popper_folder(target);
+  base::UniqueFd folder;
+  if (root && target.make_state && command.verb == Verb::repair) make_popper_folder(target);
+  // Elsewhere the folder may be the user's, who could lead us anywhere: it is opened with his rights, and needs no more.
+  if (root && target.in_spool_dir && changes(command.verb) && !is_ledger(target)) {
+    folder = open_folder(target.folder);
+    if (!folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
     for (auto* lock : {&dotlock, &other}) {
       auto helper = start_dotlock_helper(folder.get(), target.name, target.uid);
       if (!helper) return failed(helper.error());
@@ -134,6 +136,8 @@ Outcome run_child(const Command& command, const config::Settings& settings, cons
   if (root) {
     if (auto hardened = priv::harden_process(); !hardened) return failed(hardened.error());
   }
+  if (!folder.valid()) folder = open_folder(target.folder);
+  if (!folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
   // Sent when another program waits for our lease; it can wait.
   static_cast<void>(::signal(SIGIO, SIG_IGN));
   static_cast<void>(::signal(SIGPIPE, SIG_IGN));

@@ -120,6 +120,7 @@ class Finder {
     target.label = base::escape_untrusted(target.path(), 200);
     const bool shared = target.folder == spool_dir_ || target.folder.starts_with(spool_dir_ + "/");
     if (shared && user.empty()) target.user = target.name;
+    target.in_spool_dir = shared;
     target.command = fmt::format("popcheck --repair {}", user.empty() ? target.label : user);
     if (!is_spool_name(target.name)) target.fault = "not the name of a spool";
     if (target.fault.empty()) set_owner(target);

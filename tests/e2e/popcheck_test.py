@@ -210,7 +210,7 @@ def deliveries():
                 # Odd turns take the last repair back, so that there is always something to do.
                 done = site.run([program("popcheck"), "--config", site.config, "--repair" if turn % 2 == 0 else "--undo", "ada"], check=False)
                 repairs.append(done.returncode)
-                stop.wait(0.2)  # procmail waits a whole second for a lock
+                stop.wait(0.6)  # procmail waits a whole second for a lock
                 if done.returncode not in (CLEAN, REPAIRED):
                     failures.append(done.stdout + done.stderr)
                 turn += 1
