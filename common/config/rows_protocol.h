@@ -15,9 +15,9 @@ inline constexpr std::array kProtocolRows{
            "A number of days, or never. An announcement only: clients may tell their users, or delete mail sooner. With expire-after, which does delete, "
            "CAPA shows the lower of both. Qpopper's default was 0.",
            false},
-    Option{Opt::announce_login_delay, "announce-login-delay", 0, Type::seconds, Scope::N, "0", 0, 86400, "", "LOGIN-DELAY in CAPA",
+    Option{Opt::announce_login_delay, "announce-login-delay", 0, Type::seconds, Scope::U, "0", 0, 86400, "", "LOGIN-DELAY in CAPA",
            "Time that must pass between two logins of one user. Announced when it is not 0, and kept to: who comes earlier is answered -ERR [LOGIN-DELAY]. In "
-           "Qpopper it was announced only.",
+           "Qpopper it was announced only, and users could set it themselves.",
            false},
     Option{Opt::mail_command, "mail-command", 0, Type::text, Scope::U, "", 0, 0, "", "program that sends mail for XTND XMIT",
            "With its full path, for example /usr/sbin/sendmail. It gets the message on standard input and the arguments -t -i -oem, and runs as the user. "

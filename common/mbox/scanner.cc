@@ -315,8 +315,8 @@ Status Scanner::close_unit(Mark content_end, std::uint64_t unit_end, bool last_l
     record.head_hash =
         digest::xxh3_64(std::string_view{head_}.substr(0, std::min<std::uint64_t>(listing::kHeadSpan, unit)));
     record.digest = identity_.finish(body, blank_line);
+    record.flags = identity_.flags();
   }
-  record.flags = identity_.flags();
   record.content_start = static_cast<std::uint32_t>(content_start_.pos - unit_offset_);
   record.header_length = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(body_start_.pos - content_start_.pos, std::numeric_limits<std::uint32_t>::max()));

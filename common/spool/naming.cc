@@ -102,11 +102,13 @@ class Preferences {
       if (!header) return header.error();
       if (auto value = mbox::stored_unique_id(*header)) stored[*value].push_back(record);
     }
+    std::set<const Record*> honoured;
     for (const auto& [value, records] : stored) {
       if (records.size() > 1 || !taken_.insert(value).second) continue;
       known.push_back(named(*records.front(), value));
-      std::erase(fresh, records.front());
+      honoured.insert(records.front());
     }
+    std::erase_if(fresh, [&](const Record* record) { return honoured.contains(record); });
     return {};
   }
 

@@ -142,8 +142,8 @@ Result<std::string> address_bulletin(std::string_view text, std::string_view add
       out += fmt::format("To: {}\n", address);
     }
   }
-  if (!addressed) out += fmt::format("To: {}\n", address);
   if (!out.ends_with('\n')) out += '\n';
+  if (!addressed) out += fmt::format("To: {}\n", address);
   auto body = header.substr(seen);
   if (body.empty()) body = "\n";
   out += body;

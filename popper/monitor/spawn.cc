@@ -133,6 +133,7 @@ bool Monitor::spawn_authenticator() {
   task.server_name = environment_.server_name;
   task.ask_database = asks_database(settings_);
   task.ask_system = !system_backends(settings_, environment_).empty();
+  task.bind_channels = settings_.boolean(Opt::channel_binding);
   task.take_certificates = !settings_.text(Opt::tls_client_ca_file).empty();
   task.penalties = open_penalties(settings_.text(Opt::state_dir) + "/penalties", environment_.auth_user);
   task.monitor = std::move(pair->second);

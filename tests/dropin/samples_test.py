@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 from dropin_test import ADA, WORD, prepare, put, read  # noqa: E402
-from harness import Pop, Site, enter_private_namespace, mailbox, message, program, skip, wait_until  # noqa: E402
+from harness import Pop, Site, enter_private_namespace, mailbox, message, program, wait_until  # noqa: E402
 
 
 def inetd_line(site, flags, name="popper", wrap=None):
@@ -99,10 +99,6 @@ def flags(site):
         end(process, client)
 
 
-def has_tls():
-    return "--tls-support" in subprocess.run([program("popper"), "--help"], capture_output=True, text=True, check=True).stdout
-
-
 def certificate(site):
     os.makedirs("/etc/mail/certs", exist_ok=True)
     subprocess.run(["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-x509", "-days", "30", "-subj", "/CN=pop.example.org", "-addext",
@@ -115,8 +111,6 @@ def certificate(site):
 
 def guide(site):
     """set tls-support = stls: a clear password is refused before STLS and taken behind it."""
-    if not has_tls():
-        skip("this build has no TLS")
     context = certificate(site)
     put("/var/mail/ada", mailbox(2), ADA, 0o660)
     trace = os.path.join(site.root, "trace")
@@ -134,8 +128,6 @@ def guide(site):
 
 def guide_ssl(site):
     """popper-ssl -d -t FILE -f FILE: TLS from the first octet."""
-    if not has_tls():
-        skip("this build has no TLS")
     context = certificate(site)
     put("/var/mail/ada", mailbox(2), ADA, 0o660)
     trace = os.path.join(site.root, "trace")
@@ -145,7 +137,29 @@ def guide_ssl(site):
     assert "command USER ada" in read(trace).decode()
 
 
-CASES = {"distribution": distribution, "large-site": large_site, "qmail": qmail, "flags": flags, "guide": guide, "guide-ssl": guide_ssl}
+def tls_values(site):
+    """tls-version, tls-cipher-list and tls-private-key-file act, the others are answered with a warning; SSLv3 is refused in words."""
+    context = certificate(site)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    put("/var/mail/ada", mailbox(1), ADA, 0o660)
+    trace = os.path.join(site.root, "trace")
+    process, client = inetd_line(site, ["-t", trace, "-f", config("tls-values")])
+    client.ok("STLS")
+    client.file.close()
+    client.socket = context.wrap_socket(client.socket, server_hostname="pop.example.org")
+    client.file = client.socket.makefile("rb")
+    assert client.socket.cipher()[0] in ("ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256"), client.socket.cipher()
+    assert b"1 visible" in login(client)
+    end(process, client)
+    said = read(trace).decode()
+    for option in ("tls-options", "tls-workarounds", "tls-identity-file", "tls-passphrase"):
+        assert f"{option} is obsolete and does nothing" in said, (option, said)
+    assert "RFC 8996 forbids tlsv1" in said, said
+    done = subprocess.run([program("popper"), "-f", config("tls-values"), "--tls-version=SSLv3", f"--state-dir={site.state}", "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and "sslv3 is broken" in done.stderr, done
+
+
+CASES = {"distribution": distribution, "large-site": large_site, "qmail": qmail, "flags": flags, "guide": guide, "guide-ssl": guide_ssl, "tls-values": tls_values}
 
 
 def main():

@@ -20,7 +20,8 @@ def prepare(site):
     day = int(time.time() // 86400)
     good = f"{hash_of(WORD)}:{day}:0:99999:7:::"
     shut = "*:19000:0:99999:7:::"
-    bind_etc(site, {"popnet": (64401, "/usr/sbin/nologin", shut), "popkey": (64404, "/usr/sbin/nologin", shut), "pop": (64402, "/usr/sbin/nologin", shut), "ada": (ADA, "/bin/sh", good),
+    bind_etc(site, {"popnet": (64401, "/usr/sbin/nologin", shut), "pop": (64402, "/usr/sbin/nologin", shut),
+                    "popkey": (64400, "/usr/sbin/nologin", shut), "ada": (ADA, "/bin/sh", good),
                     "bob": (BOB, "/bin/sh", good)})
     lines = []
     for name, uid in (("ada", ADA), ("bob", BOB)):
@@ -76,12 +77,12 @@ def options_case(site):
     own = put(os.path.join(home, ".qpopper-options"), "set announce-expire = 7\nset announce-login-delay = 3\nset statistics\nset auto-delete\n"
               "set tracefile = /etc/shadow-trace\nset config-file = more\nset nonsense = 1\n", ADA)
     put(os.path.join(home, "more"), "set timing\n", ADA)
-    admin = put("/var/mail/.ada.qpopper-options", "set announce-login-delay = 0\nset auto-delete\nset log-facility = local3\n", 0, 0o644)
+    admin = put("/var/mail/.ada.qpopper-options", "set announce-login-delay = 1\nset auto-delete\nset log-facility = local3\n", 0, 0o644)
     site.start(**{"user-options": "true", "spool-options": "true"})
     client, answer = login(site)
     assert answer.startswith(b"+OK"), (answer, site.log())
     seen = capabilities(client)
-    assert "EXPIRE 7" in seen and not any(line.startswith("LOGIN-DELAY") for line in seen), seen
+    assert "EXPIRE 7" in seen and "LOGIN-DELAY 1" in seen, seen
     assert client.command("RETR 1").startswith(b"+OK")
     client.body()
     quit_(client)
@@ -89,10 +90,11 @@ def options_case(site):
     wait_until(lambda: re.search(r"Timing for ada@127.0.0.1 \(normal\)", site.log()), what="timing by an included file")
     assert read("/var/mail/ada") == message(2), "auto-delete by the administrator's file"
     log = site.log()
-    for text in ("user options file for ada: " + own + " line 4: auto-delete may not be set in this file", "line 5: tracefile may not be set",
+    for text in ("line 2: announce-login-delay may not be set in this file", "user options file for ada: " + own + " line 4: auto-delete may not be set in this file", "line 5: tracefile may not be set",
                  'line 7: unknown option "nonsense"', "spool options file for ada: " + admin + " line 3: log-facility may not be set"):
         assert text in log, (text, log)
     assert not os.path.exists("/etc/shadow-trace")
+    time.sleep(1)
     # A spool options file of the user's own sets what his own may set; one that others can write sets nothing; links are not followed.
     os.chown(admin, ADA, ADA)
     os.chmod(own, 0o622)
