@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// All messages between the roles but those of maildrops; who sends which to whom stands in message_type.h.
+// All messages between the roles; who sends which to whom stands in message_type.h.
 //
 // Plain structs in host order: both ends are the same program, forked without exec.
 #pragma once
@@ -9,7 +9,6 @@
 #include <cstdint>
 
 #include "common/ipc/channel.h"
-#include "common/ipc/maildrop_messages.h"
 #include "common/ipc/message_type.h"
 
 namespace qpop::ipc {
