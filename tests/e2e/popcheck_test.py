@@ -288,7 +288,10 @@ def producers():
                     break
                 with open(source, "wb") as file:
                     file.write(message(i + 1))
-                site.run(["env", "TERM=xterm", "script", "-qec", f'mutt -n -F {rc} -f {source} -e "{keys}"', "/dev/null"], check=False, timeout=60)
+                try:
+                    site.run(["env", "TERM=xterm", "script", "-qec", f'mutt -n -F {rc} -f {source} -e "{keys}"', "/dev/null"], check=False, timeout=8)
+                except subprocess.TimeoutExpired:
+                    pass  # it ends with its terminal
             check("mutt", path)
         path = os.path.join(site.home, "nmh")
         if os.path.exists("/usr/bin/mh/packf"):
