@@ -288,8 +288,10 @@ def producers():
                     break
                 with open(source, "wb") as file:
                     file.write(message(i + 1))
+                # The end of script's input is an end of file for mutt, which may come before the keys.
+                shell = "sleep 2 | TERM=xterm script -qec \"$1\" /dev/null"
                 try:
-                    site.run(["env", "TERM=xterm", "script", "-qec", f'mutt -n -F {rc} -f {source} -e "{keys}"', "/dev/null"], check=False, timeout=8)
+                    site.run(["sh", "-c", shell, "sh", f'mutt -n -F {rc} -f {source} -e "{keys}"'], check=False, timeout=20)
                 except subprocess.TimeoutExpired:
                     pass  # it ends with its terminal
             check("mutt", path)
