@@ -122,7 +122,8 @@ class Finder {
     if (shared && user.empty()) target.user = target.name;
     target.in_spool_dir = shared;
     target.command = fmt::format("popcheck --repair {}", user.empty() ? target.label : user);
-    if (!is_spool_name(target.name)) target.fault = "not the name of a spool";
+    // Where a user's mail lies in his home, the configuration says how it is called.
+    if (user.empty() ? !is_spool_name(target.name) : target.name.empty()) target.fault = "not the name of a spool";
     if (target.fault.empty()) set_owner(target);
     if (target.fault.empty()) set_state(target, shared || !user.empty());
     if (target.fault.empty() && !target.user.empty() && is_spool_name(target.user)) set_drops(target);

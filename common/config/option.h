@@ -87,6 +87,7 @@ enum class Opt : std::uint8_t {
   log_login,
   debug,
   tracefile,
+  metrics_listen,
   // rows_obsolete.h
   server_mode,
   fast_update,

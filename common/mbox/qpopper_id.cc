@@ -40,7 +40,7 @@ std::string base80(const std::array<std::uint8_t, 16>& digest) {
   std::string out;
   for (std::size_t group = 0; group < digest.size(); group += 4) {
     unsigned number = 0;
-    for (std::size_t i = group; i < group + 4; ++i) number = number << 4U | digest.at(i);
+    for (std::size_t i = group; i < group + 4; ++i) number = (number << 4U) + digest.at(i);
     for (int digit = 0; digit < kDigits; ++digit, number /= kBase) {
       const char c = static_cast<char>('!' + static_cast<int>(number % kBase));
       out += c == '.' ? '~' : c;

@@ -234,6 +234,7 @@ bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSess
   job.pid = pid;
   job.channel = std::move(to_monitor->first);
   job.work = work;
+  job.started_ms = clock_.monotonic_ms();
   job.owner = owner;
   job.owner.lock_by_link = settings_.boolean(Opt::no_atomic_open);
   job.tries = tries;

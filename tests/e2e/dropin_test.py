@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import Pop, Site, enter_private_namespace, mailbox, message, wait_until  # noqa: E402
+from harness import Pop, Site, enter_private_namespace, mailbox, message, program, wait_until  # noqa: E402
 from private_etc import bind_etc, edit, hash_of  # noqa: E402
 
 WORD = "system password"
@@ -336,6 +336,23 @@ def trace_case(site):
         quit_(client)
         assert site.stop() == 0
         assert read(victim) == b"mine\n" and logged(site, f"trace file {path}"), site.log()
+
+
+def popcheck_case(site):
+    """popcheck USER looks where popper does, and keeps its ledger in popper's state folder."""
+    os.makedirs("/var/mail/a/d")
+    bad = mailbox(2) + b"From ada@example.org Thu Nov 29 23:33:09 2012\nSubject: torn\n\nno end"
+    places = {"hash-spool": ("2", put("/var/mail/a/d/ada", bad, ADA, 0o660)), "home-dir-mail": (".mail", put(os.path.join(site.root, "home-ada", ".mail"), bad, ADA))}
+    for option, (value, path) in places.items():
+        site.write_config(**{option: value})
+        done = subprocess.run([program("popcheck"), "--config", site.config, "ada"], capture_output=True, text=True, check=False)
+        assert path in done.stdout + done.stderr and "not the name of a spool" not in done.stdout + done.stderr, done
+        done = subprocess.run([program("popcheck"), "--config", site.config, "--repair", "ada"], capture_output=True, text=True, check=False)
+        made = [name for folder, _, names in os.walk(os.path.join(site.state, "u", f"{ADA}.ada")) for name in names]
+        assert any(name.endswith(".ledger") for name in made), (option, made, done)
+        assert read(path).startswith(mailbox(2)) and read(path) != bad, done
+        for name in os.listdir(os.path.join(site.state, "u", f"{ADA}.ada")):
+            os.unlink(os.path.join(site.state, "u", f"{ADA}.ada", name))
 
 
 def names_case(site):

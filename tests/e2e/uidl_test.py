@@ -39,6 +39,8 @@ def state(site):
     for folder, _, files in os.walk(site.state):
         for name in files:
             path = os.path.join(folder, name)
+            if not os.path.isfile(path):  # the control socket
+                continue
             with open(path, "rb") as file:
                 found[path] = hashlib.sha256(file.read()).hexdigest()
     return found
@@ -53,7 +55,7 @@ def qpoppers_unique_id(text):
     for group in range(0, 16, 4):
         number = 0
         for octet in digest[group:group + 4]:
-            number = number << 4 | octet
+            number = (number << 4) + octet
         for _ in range(5):
             out += chr(33 + number % 80).replace(".", "~")
             number //= 80

@@ -156,15 +156,16 @@ def movemail():
 def alpine():
     """Opens the maildrop in a terminal, logs in, shows the index, quits."""
     deliver()
-    script = write("alpine.exp", f"""set timeout 40
+    script = write("alpine.exp", f"""set timeout 20
 spawn alpine -p {HOME}/.pinerc -f {{{{{HOST}:{TLS_PORT}/pop3/user=ada/ssl/novalidate-cert}}INBOX}}
 expect -re "(?i)password"
 send "{PASSWORD}\\r"
-expect {{ -re "number" {{}} -re "3 Messages|Message 1 of|messages" {{}} timeout {{ exit 3 }} }}
-sleep 1
+expect {{ -re "Preserve password" {{ send "n"; exp_continue }} -re "number \\\\d+" {{}} timeout {{ exit 3 }} eof {{ exit 4 }} }}
 send "q"
-expect -re "(?i)really quit" {{ send "y" }} timeout {{}}
-expect eof
+set timeout 5
+expect {{ -re "(?i)quit" {{ send "y"; exp_continue }} eof {{}} timeout {{}} }}
+close
+exit 0
 """)
     write(".pinerc", "feature-list=quit-without-confirm,disable-save-input-history\nuser-domain=localhost\nlast-version-used=99.99\n")
     done = run(["expect", script], check=False)
