@@ -33,6 +33,8 @@ using base::Error;
 using base::ErrorKind;
 using base::Result;
 
+constexpr std::int64_t kSessionMs = 3000;
+
 /// All locks of a spool that is about to be changed.
 struct Locked {
   base::UniqueFd session;
@@ -44,6 +46,12 @@ Result<Locked> lock_all(Place& place, Outcome& outcome) {
   if (!place.state.valid())
     return Error{ErrorKind::not_found, "there is no folder for the journal and the ledger; name one with --ledger-dir"};
   auto session = spool::lock_session(place.context(), place.state.get());
+  // A session that has said goodbye may need a moment to end.
+  const auto patience = place.clock.monotonic_ms() + kSessionMs;
+  while (!session && session.error().kind() == ErrorKind::busy && place.clock.monotonic_ms() < patience) {
+    place.fs.sleep_ms(50);
+    session = spool::lock_session(place.context(), place.state.get());
+  }
   if (!session) return session.error().at("lock", place.target.label);
   auto recovered = recover_spool(place);
   if (recovered.code == kFailed) return Error{ErrorKind::io, recovered.message};

@@ -26,6 +26,7 @@
 #include "popper/authenticator/database_check.h"
 #include "popper/checker/checker.h"
 #include "popper/maildrop/maildrop.h"
+#include "popper/monitor/ask_server.h"
 #include "popper/monitor/monitor.h"
 #include "popper/monitor/service_manager.h"
 #include "popper/monitor/startup.h"
@@ -55,7 +56,7 @@ monitor::Roles bind_roles() {
   roles.session = [](monitor::SessionTask task) { return session::run_session({task.uid, task.gid, task.empty_root, task.tls, std::move(task.monitor)}); };
   roles.authenticator = [](monitor::AuthenticatorTask task) {
     return authenticator::run_authenticator({task.database, std::move(task.key), std::move(task.penalties), task.uid, task.gid,
-                                             task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system, task.take_certificates,
+                                             task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system, task.bind_channels, task.take_certificates,
                                              std::move(task.monitor)});
   };
   roles.signer = [](monitor::SignerTask task) {
@@ -256,6 +257,7 @@ class Program {
  private:
   int check();
   int recover();
+  int ask(ipc::ControlVerb verb);
   int take_over();
   int serve_one(Start start);
   int serve(Start start);
@@ -279,8 +281,23 @@ int Program::run() {
   if (line_.action == config::Action::check || line_.action == config::Action::print_config) return check();
   if (line_.action == config::Action::recover) return recover();
   if (line_.action == config::Action::compare_uidl || line_.action == config::Action::import_uidl) return take_over();
+  if (line_.action == config::Action::who) return ask(ipc::ControlVerb::who);
+  if (line_.action == config::Action::kick) return ask(ipc::ControlVerb::kick);
+  if (line_.action == config::Action::metrics) return ask(ipc::ControlVerb::metrics);
   Start start = find_start(line_);
   return start.one_client ? serve_one(std::move(start)) : serve(std::move(start));
+}
+
+int Program::ask(ipc::ControlVerb verb) {
+  log::open({ident_, 0, false, true});
+  if (!report(line_.problems)) return code_of(line_.problems);
+  const auto answer = monitor::ask_server(monitor::control_path(line_.settings), verb, line_.kick_user);
+  if (!answer) {
+    log::fatal("{}", answer.error().message());
+    return kEnvironment;
+  }
+  fmt::print("{}", *answer);
+  return kOk;
 }
 
 int Program::check() {

@@ -163,7 +163,7 @@ class Reader {
     switch (std::exchange(field_, Field::other)) {
       case Field::received:
         facts_.transport = true;
-        if (!facts_.received.complete()) facts_.received = find_date(value.substr(value.rfind(';') + 1));
+        if (facts_.received.empty()) facts_.received = value.substr(value.rfind(';') + 1);
         break;
       case Field::return_path:
         facts_.transport = true;
@@ -176,7 +176,7 @@ class Reader {
         if (facts_.from.empty()) facts_.from = address_of(value);
         break;
       case Field::date:
-        if (!facts_.date.complete()) facts_.date = find_date(value);
+        if (facts_.date.empty()) facts_.date = value;
         break;
       case Field::subject:
         facts_.internal_data |= value.find("FOLDER INTERNAL DATA") != std::string_view::npos;

@@ -41,8 +41,8 @@ struct HeaderFacts {
   std::string_view boundary{};   ///< of a multipart
   std::string_view return_path{};
   std::string_view from{};
-  Date received{};
-  Date date{};
+  std::string_view received{};  ///< of the topmost field, what stands behind its last semicolon
+  std::string_view date{};
 
   /// Is this the header of a message, and not a text with a colon?
   [[nodiscard]] bool strong() const { return begins && known >= 2; }

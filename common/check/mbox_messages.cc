@@ -50,7 +50,13 @@ void MboxReading::open_message(std::uint64_t at, std::uint64_t header_at, const 
     s_.report.nul_octets += static_cast<std::uint64_t>(std::ranges::count(text, '\0'));
   }
   if (header.internal_data) s_.find(Id::internal_data, at, 0, line);
-  s_.skip_to(open_.body);
+  s_.skip_to(header_at);
+  // Lines of a header that ends within a line are not all whole.
+  if (s_.pos == header_at && header.complete) {
+    s_.skip_lines(open_.body, header.lines);
+  } else {
+    s_.skip_to(open_.body);
+  }
   open_.crlf_before = s_.report.lines.crlf;
   s_.paint(Region::header, open_.body);
 }
@@ -244,22 +250,20 @@ void MboxReading::judge_lengths() {
 
 /// Messages that begin alike and are of equal length are compared whole.
 Status MboxReading::find_duplicates() {
-  std::vector<std::size_t> order(units_.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
-    if (units_[a].hash != units_[b].hash) return units_[a].hash < units_[b].hash;
-    return units_[a].length != units_[b].length ? units_[a].length < units_[b].length : a < b;
-  });
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> order;
+  order.reserve(units_.size());
+  for (const auto& unit : units_) order.emplace_back(unit.hash ^ unit.length * 0x9E3779B97F4A7C15U, static_cast<std::uint32_t>(order.size()));
+  std::ranges::sort(order);
   const auto messages = s_.message;
   for (std::size_t i = 1; i < order.size(); ++i) {
-    const Unit& first = units_[order[i - 1]];
-    const Unit& second = units_[order[i]];
+    const Unit& first = units_[order[i - 1].second];
+    const Unit& second = units_[order[i].second];
     if (first.hash != second.hash || first.length != second.length || second.length == 0) continue;
     auto same = same_octets(first, second);
     if (!same) return same.error();
     if (!*same) continue;
-    s_.message = order[i] + 1;
-    auto& finding = s_.repair(Id::duplicate, second.offset, second.length, "", 0, fmt::format("equal to message {}", order[i - 1] + 1));
+    s_.message = order[i].second + 1;
+    auto& finding = s_.repair(Id::duplicate, second.offset, second.length, "", 0, fmt::format("equal to message {}", order[i - 1].second + 1));
     finding.doubtful = true;
     finding.excerpt.clear();
     s_.report.edits.back().doubtful = true;

@@ -201,7 +201,7 @@ std::string make_postmark(const PostmarkGuess* guess, const HeaderFacts& header,
   if (sender.empty()) sender = clean_sender(header.from);
   if (sender.empty()) sender = "MAILER-DAEMON";
   Date date = guess == nullptr ? Date{} : guess->date;
-  for (const auto* from : {&header.received, &header.date, &fallback}) date = complete(std::move(date), *from);
+  for (const auto& from : {find_date(header.received), find_date(header.date), fallback}) date = complete(std::move(date), from);
   auto line = fmt::format("From {} {}\n", sender, postmark_date(date));
   // Numbers that fit each for itself may not make a date that the server takes.
   if (!mbox::is_from_line(std::string_view{line}.substr(0, line.size() - 1)))

@@ -35,9 +35,10 @@ base::Result<Report> read_spool(Bytes& bytes, const ReadOptions& options) {
   for (;;) {
     if (auto moved = state.move_to(state.pos); !moved) return moved.error();
     if (state.pos == state.size()) break;
-    const char c = state.view(state.pos, state.pos + 1).front();
-    if (c != '\n' && c != '\r') break;
-    state.skip_to(state.pos + 1);
+    // The scan lets no CR alone pass.
+    const auto next = state.view(state.pos, state.pos + 2);
+    if (!next.starts_with('\n') && next != "\r\n") break;
+    state.skip_to(state.pos + (next.starts_with('\n') ? 1 : 2));
   }
   state.paint(Region::separator, state.pos);
   if (state.pos < state.size()) {

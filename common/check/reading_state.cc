@@ -33,7 +33,7 @@ ReadingState::ReadingState(Bytes& source, const ReadOptions& options)
     : bytes(source),
       options_(options),
       window_(source, [this](std::string_view fresh) { return feed_server(fresh); }),
-      scanner_({}, [this](std::uint64_t offset, std::span<char> out) { return bytes.read(offset, out); }),
+      scanner_({.offset = 0, .format = listing::SpoolFormat::empty, .digests = false}, [this](std::uint64_t offset, std::span<char> out) { return bytes.read(offset, out); }),
       today_(date_of(options.now_s)) {
   report.size = source.size();
   report.cells.resize(report.size == 0 ? 0 : options.cells);
@@ -102,9 +102,13 @@ base::Status ReadingState::next_event(bool delimiters) {
 }
 
 void ReadingState::skip_to(std::uint64_t to) {
+  if (to > pos) skip_lines(to, static_cast<std::uint64_t>(std::ranges::count(view(pos, to), '\n')));
+}
+
+void ReadingState::skip_lines(std::uint64_t to, std::uint64_t lines) {
   if (to <= pos) return;
   const auto text = view(pos, to);
-  report.lines.lf += static_cast<std::uint64_t>(std::ranges::count(text, '\n'));
+  report.lines.lf += lines;
   if (text.find('\r') != std::string_view::npos) {
     for (std::size_t i = 0; i < text.size(); ++i) {
       if (text[i] != '\r') continue;

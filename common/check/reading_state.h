@@ -41,6 +41,8 @@ class ReadingState {
   [[nodiscard]] base::Status next_event(bool delimiters);
   /// Moves on and counts the lines that are passed. Precondition: `to` lies in the window.
   void skip_to(std::uint64_t to);
+  /// The same for a text whose lines were counted.
+  void skip_lines(std::uint64_t to, std::uint64_t lines);
   /// End of the NUL octets that begin at pos; the window moves along.
   [[nodiscard]] base::Result<std::uint64_t> pass_nuls();
   [[nodiscard]] std::uint64_t line_number() const { return report.lines.lf + 1; }

@@ -21,6 +21,7 @@ po::options_description describe() {
   add("help,h", "")("version,v", "")("check", "")("print-config", "")("foreground", "");
   add("recover", po::value<std::string>()->implicit_value("all"), "");
   add("compare-uidl", po::value<std::string>(), "")("import-uidl", po::value<std::string>(), "")("against", po::value<std::string>(), "");
+  add("who", "")("kick", po::value<std::string>(), "")("metrics", "");
   add("announce,e", po::value<std::string>(), "");
   for (const Option& row : kOptions) {
     if (row.id == Opt::listen) continue;
@@ -120,6 +121,12 @@ class Evaluator {
     if (given.string_key == "version") result.action = Action::version;
     if (given.string_key == "check") result.action = Action::check;
     if (given.string_key == "print-config") result.action = Action::print_config;
+    if (given.string_key == "who") result.action = Action::who;
+    if (given.string_key == "metrics") result.action = Action::metrics;
+    if (given.string_key == "kick") {
+      result.action = Action::kick;
+      result.kick_user = given.value.front();
+    }
     if (given.string_key == "foreground") result.foreground = true;
     if (given.string_key == "recover") take_recover(given.value.empty() ? "all" : given.value.front());
     if (given.string_key == "compare-uidl") take_uidl(Action::compare_uidl, given.value.front());

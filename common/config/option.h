@@ -47,6 +47,7 @@ enum class Opt : std::uint8_t {
   tls_client_ca_file,
   tls_version,
   tls_cipher_list,
+  channel_binding,
   tls_user,
   // rows_mail.h
   spool_dir,
@@ -86,6 +87,7 @@ enum class Opt : std::uint8_t {
   log_login,
   debug,
   tracefile,
+  metrics_listen,
   // rows_obsolete.h
   server_mode,
   fast_update,

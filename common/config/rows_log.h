@@ -26,6 +26,10 @@ inline constexpr std::array kLogRows{
            "Appended to, with date and process number; made with mode 0600. It must be a regular file of the user who started the server that nobody else can write. The flag "
            "-t also sets debug. Syslog goes on (in Qpopper it did not).",
            false},
+    Option{Opt::metrics_listen, "metrics-listen", 0, Type::text, Scope::I, "", 0, 0, "", "where counters can be fetched, in OpenMetrics form",
+           "A loopback address with a port, as 127.0.0.1:9110, or the path of a Unix socket that root alone can use. Whoever connects is sent the counters as an answer "
+           "of HTTP, whatever he asks. popper --metrics prints the same. Stand-alone servers only.",
+           false},
 };
 
 }  // namespace qpop::config

@@ -46,6 +46,10 @@ inline constexpr std::array kTlsRows{
            "Default: ECDHE with AES-GCM or ChaCha20. Key exchange by RSA is never possible, because no process could decrypt with the key. TLS 1.3 has no "
            "weak ciphers to choose from.",
            false},
+    Option{Opt::channel_binding, "channel-binding", 0, Type::boolean, Scope::I, "false", 0, 0, "", "offer SCRAM-SHA-256-PLUS inside TLS",
+           "The login is bound to the connection, so that a server in between is noticed even if it has a certificate that the client trusts. Off, because "
+           "mutt 2.2 tries the mechanism, gives up in a way that loses step with the server, and then cannot log in at all.",
+           false},
     Option{Opt::tls_user, "tls-user", 0, Type::text, Scope::I, "popkey", 0, 0, "", "user of the process that holds the private keys",
            "Must own no file. Used when the server is started by root and offers TLS.", false},
 };

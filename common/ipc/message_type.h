@@ -3,7 +3,7 @@
 //
 //   monitor -> session        StartSession (client socket, authenticator channel; with TLS also profile, signer channel), MaildropChannel,
 //                             UpdateChannel, LoginRefused, EndSession
-//   session -> monitor        LogLine, TlsStarted, RequestUpdate, SessionReport
+//   session -> monitor        LogLine, TlsStarted, RequestUpdate, SessionReport, SessionEnded
 //   monitor -> signer         PairFile (certificate file, key file), AttachToSigner (channel), EndSession
 //   signer -> monitor         LogLine, ProfileReady (profile)
 //   session -> signer         SignDigest, StoreTlsSession, FindTlsSession
@@ -79,6 +79,9 @@ enum class MessageType : std::uint16_t {
   verify_external,
   proof_part,
   certificate_verdict,
+  session_ended,
+  control_request,
+  control_text,
   user_settings,
   request_submit,
   submit_channel,

@@ -84,6 +84,20 @@ struct SessionReport {
   std::uint32_t left = 0;
 };
 
+/// In the order of the names in popper/monitor/metrics.h.
+enum class SessionEnd : std::uint32_t { quit, closed, timeout, refused, shutdown, failure };
+
+/// The last word of every session.
+struct SessionEnded {
+  static constexpr auto kType = MessageType::session_ended;
+  std::uint64_t sent_octets = 0;  ///< without TLS
+  std::uint32_t retrieved = 0;    ///< messages sent whole
+  SessionEnd why = SessionEnd::failure;
+};
+
+/// How somebody logs in, or tries to; in the order of the names in popper/monitor/metrics.h.
+enum class LoginMechanism : std::uint32_t { password, apop, cram_md5, scram, external };
+
 struct AttachSession {
   static constexpr auto kType = MessageType::attach_session;
   SessionId session{};
@@ -98,6 +112,7 @@ struct LoginAccepted {
   static constexpr auto kType = MessageType::login_accepted;
   SessionId session{};
   UserName user;
+  LoginMechanism mechanism = LoginMechanism::password;
 };
 
 struct LoginFailed {
@@ -105,6 +120,7 @@ struct LoginFailed {
   SessionId session{};
   UserName user;
   FixedText<120> reason;  ///< for the log
+  LoginMechanism mechanism = LoginMechanism::password;
 };
 
 /// The monitor's answer to LoginAccepted. `refused`: by a rule of the administrator, which the monitor logs; the client must not be

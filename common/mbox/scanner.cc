@@ -54,7 +54,7 @@ bool starts_with_postmark(std::string_view rest, bool complete) {
 }  // namespace
 
 Scanner::Scanner(ScanStart start, Peek peek, Kernel kernel)
-    : peek_(std::move(peek)), kernel_(kernel), chunk_pos_(start.offset) {
+    : peek_(std::move(peek)), kernel_(kernel), digests_(start.digests), chunk_pos_(start.offset) {
   result_.format = start.format;
   if (start.format == SpoolFormat::mmdf) {
     separator_ = Separator::mmdf;
@@ -311,10 +311,12 @@ Status Scanner::close_unit(Mark content_end, std::uint64_t unit_end, bool last_l
   Record record;
   record.offset = unit_offset_;
   record.octets = content_end.sent() - content_start_.sent() + line_end;
-  record.head_hash =
-      digest::xxh3_64(std::string_view{head_}.substr(0, std::min<std::uint64_t>(listing::kHeadSpan, unit)));
-  record.digest = identity_.finish(body, blank_line);
-  record.flags = identity_.flags();
+  if (digests_) {
+    record.head_hash =
+        digest::xxh3_64(std::string_view{head_}.substr(0, std::min<std::uint64_t>(listing::kHeadSpan, unit)));
+    record.digest = identity_.finish(body, blank_line);
+    record.flags = identity_.flags();
+  }
   record.content_start = static_cast<std::uint32_t>(content_start_.pos - unit_offset_);
   record.header_length = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(body_start_.pos - content_start_.pos, std::numeric_limits<std::uint32_t>::max()));
@@ -368,7 +370,7 @@ void Scanner::sample_bytes(std::string_view bytes) {
   add_to_head(bytes);
   if (in_header_) {
     identity_.add_header(bytes);
-  } else if (identity_.body_wanted()) {
+  } else if (digests_ && identity_.body_wanted()) {
     identity_.add_body(bytes);
   }
 }

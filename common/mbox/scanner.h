@@ -26,6 +26,7 @@ using Peek = std::function<base::Result<std::size_t>(std::uint64_t offset, std::
 struct ScanStart {
   std::uint64_t offset = 0;  ///< where the first fed octet lies; above 0 it is known to be a boundary
   listing::SpoolFormat format = listing::SpoolFormat::empty;  ///< when known (offset above 0), else found out
+  bool digests = true;  ///< false: Record::digest and head_hash stay empty, for readers that want boundaries alone
 };
 
 struct ScanResult {
@@ -101,6 +102,7 @@ class Scanner {
 
   Peek peek_;
   Kernel kernel_;
+  bool digests_;
   Separator separator_ = Separator::mbox;
   ScanResult result_;
 

@@ -14,6 +14,22 @@ namespace {
 constexpr unsigned kMostChecks = 8;  // checker processes at a time; the monitor has a bound of its own
 constexpr std::int64_t kMostWaitMs = Penalties::kMostMs;
 
+ipc::LoginMechanism mechanism_of(Attempt::Kind kind) {
+  switch (kind) {
+    case Attempt::Kind::password:
+      return ipc::LoginMechanism::password;
+    case Attempt::Kind::apop:
+      return ipc::LoginMechanism::apop;
+    case Attempt::Kind::cram_md5:
+      return ipc::LoginMechanism::cram_md5;
+    case Attempt::Kind::scram:
+      return ipc::LoginMechanism::scram;
+    case Attempt::Kind::external:
+      return ipc::LoginMechanism::external;
+  }
+  return ipc::LoginMechanism::password;
+}
+
 bool is_unknown(Reason reason) { return reason == Reason::unknown_user || reason == Reason::unacceptable_name; }
 
 }  // namespace
@@ -220,6 +236,7 @@ void Service::accept(Client& client) {
   ipc::LoginAccepted accepted;
   accepted.session = client.session;
   accepted.user.set(client.attempt.user);
+  accepted.mechanism = mechanism_of(client.attempt.kind);
   if (!start_.monitor.send(accepted)) fail_for_now(client, "the monitor cannot be reached");
 }
 
@@ -228,6 +245,7 @@ void Service::refuse(Client& client, std::string_view reason) {
   failed.session = client.session;
   failed.user.set(client.attempt.user);
   failed.reason.set(reason);
+  failed.mechanism = mechanism_of(client.attempt.kind);
   (void)start_.monitor.send(failed);
   hold_back(client);
 }

@@ -25,6 +25,7 @@ struct Start {
   std::string server_name;
   bool ask_database = true;  ///< option auth-backends names it
   bool ask_system = false;
+  bool bind_channels = false;      ///< option channel-binding
   bool take_certificates = false;  ///< AUTH EXTERNAL   ///< it names pam or shadow, and accounts are system users
   ipc::Channel monitor;
 };

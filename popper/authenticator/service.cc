@@ -151,7 +151,7 @@ ipc::SessionGreeting Service::greeting_of(Client& client) {
     if (!usable && !can_do_without && may_log_fault()) log::error("{}", usable.error().message());
     if (usable && *usable) greeting.mechanisms |= sasl::bit(scram_sha_256);
     if (usable && *usable && client.has_certificate && start_.take_certificates) greeting.mechanisms |= sasl::bit(external);
-    if (usable && *usable && client.can_bind) greeting.mechanisms |= sasl::bit(scram_sha_256_plus);
+    if (usable && *usable && client.can_bind && start_.bind_channels) greeting.mechanisms |= sasl::bit(scram_sha_256_plus);
     if (usable && *usable && start_.key.valid()) {
       greeting.mechanisms |= sasl::bit(cram_md5);
       if (client.stamp.empty()) client.stamp = make_stamp();  // once: it stands in the greeting

@@ -74,6 +74,7 @@ const char* Monitor::reason_to_refuse(const ClientAddress& address) {
 
 void Monitor::log_refusal(const ClientAddress& address, const char* reason) {
   ++refusals_;
+  ++counters_.refused_connections;
   const auto now = clock_.monotonic_ms();
   if (refusals_logged_ms_ != 0 && now - refusals_logged_ms_ < kRefusalLogMs) return;
   log::warning("connection from {} refused: {} ({} refused since the last such line)", address.text, reason, refusals_);
@@ -158,6 +159,7 @@ void Monitor::hand_over(LiveSession& session, base::UniqueFd client, const Clien
   session.client = address;
   session.started_ms = clock_.monotonic_ms();
   ++per_block_[address.block];
+  ++counters_.connections;
   look_up_name(session);
   auto signer = session.can_tls ? attach_to_signer() : std::nullopt;
   if (signer) start.tls = tls_at_once ? ipc::TlsUse::at_once : ipc::TlsUse::stls;

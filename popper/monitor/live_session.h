@@ -41,6 +41,8 @@ struct LiveSession {
   std::int64_t opened_ms = 0;    ///< maildrop
   std::int64_t update_ms = 0;    ///< update asked for
   bool reported = false;         ///< ended with QUIT
+  std::uint32_t deleted = 0, left = 0;  ///< says its report
+  std::optional<ipc::SessionEnded> ended;
   std::array<unsigned, kRequestTypes> requests{};  ///< how often each type was asked
   bool can_tls = false;  ///< the process is prepared for TLS
   /// For log lines: its name, or its address when none is known.
@@ -56,6 +58,7 @@ struct MaildropJob {
   MaildropWork work = MaildropWork::open;
   MailOwner owner;
   pid_t session = -1;
+  std::int64_t started_ms = 0;
   unsigned tries = 0;  ///< recoveries that died before this one
   std::optional<ipc::MaildropRecovered> recovered;
   std::unique_ptr<SpoolDotlock> dotlock;  ///< once asked for
@@ -80,6 +83,8 @@ struct TlsProfile {
   base::UniqueFd file;  ///< invalid: no TLS
   pid_t signer = -1;
   std::uint32_t generation = 0;
+  std::int32_t days_left = 0;  ///< of the first certificate to end, at since_ms
+  std::int64_t since_ms = 0;
 };
 
 /// A program, or a resolver.

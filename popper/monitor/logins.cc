@@ -83,6 +83,7 @@ void Monitor::on_login_accepted(const ipc::Channel& authenticator, const ipc::Lo
     return;
   }
   session->phase = Phase::transaction;
+  if (message.mechanism <= ipc::LoginMechanism::external) ++counters_.logins.at(static_cast<std::size_t>(message.mechanism));
   session->owner = std::move(*owner);
   session->accepted_ms = clock_.monotonic_ms();
   log_login(*session);
@@ -95,6 +96,7 @@ void Monitor::on_login_accepted(const ipc::Channel& authenticator, const ipc::Lo
 void Monitor::on_login_failed(const ipc::LoginFailed& message) {
   const LiveSession* session = find_session(message.session);
   if (session == nullptr || session->phase != Phase::authorization) return;
+  if (message.mechanism <= ipc::LoginMechanism::external) ++counters_.failed_logins.at(static_cast<std::size_t>(message.mechanism));
   log_failed_login(*session, message.user.view(), message.reason.view());
 }
 

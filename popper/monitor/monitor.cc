@@ -60,6 +60,7 @@ Monitor::Monitor(config::Settings settings, Environment environment, Roles roles
 Monitor::~Monitor() = default;
 
 base::Status Monitor::prepare_loop() {
+  started_ms_ = clock_.monotonic_ms();
   raise_descriptor_limit();
   if (::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return base::Error::from_errno(errno, "signal");
   ::umask(077);
@@ -89,6 +90,7 @@ int Monitor::serve(std::vector<OpenListener>&& listeners) {
   }
   for (auto& listener : listeners) open_to_clients(std::move(listener));
   refill_spares();
+  open_control();
   notify_service_manager("READY=1");
   return loop();
 }
@@ -163,6 +165,7 @@ void Monitor::check_deadlines() {
   const bool has_authenticator = std::ranges::any_of(authenticators_, [](const auto& entry) { return !entry.second.retired; });
   if (!has_authenticator && recovery_ == nullptr && !stopping_ && now >= authenticator_again_ms_) spawn_authenticator();
   look_at_tls_files(now);
+  end_late_askers(now);
   if (signer_again_ms_ != 0 && now >= signer_again_ms_ && !stopping_) {
     signer_again_ms_ = 0;
     renew_tls();
@@ -220,6 +223,7 @@ void Monitor::on_child(pid_t pid, int status) {
     if (session->second.phase == Phase::spare) spares_again_ms_ = clock_.monotonic_ms() + 1000;
     const bool expected = session->second.told_to_end || (!killed && WEXITSTATUS(status) == 0);
     log_timing(session->second);
+    if (session->second.phase == Phase::transaction || session->second.phase == Phase::updating) count_end(session->second);
     if (!expected) log::error("session process {} for {} ended: {}", pid, session->second.client.text, how);
     end_session(pid, false);
   } else if (const auto job = jobs_.find(pid); job != jobs_.end()) {
@@ -232,6 +236,7 @@ void Monitor::on_child(pid_t pid, int status) {
       served->second.opened_ms = clock_.monotonic_ms();
     }
     jobs_.erase(pid);
+    if (ended.work == MaildropWork::open) counters_.opens.add(clock_.monotonic_ms() - ended.started_ms);
     ended.dotlock.reset();  // it may have died with the dotlock held
     on_job_end(ended, killed, WEXITSTATUS(status), how);
   } else if (on_helper_end(pid)) {
@@ -310,6 +315,7 @@ void Monitor::reload_settings() {
   }
   spawn_authenticator();
   reload_tls();
+  open_metrics_socket();
   log::info("configuration reloaded");
   notify_service_manager("READY=1");
 }
@@ -319,6 +325,7 @@ void Monitor::begin_shutdown() {
   log::info("Server: stopping, {} sessions", sessions_.size() - spares_.size());
   notify_service_manager("STOPPING=1");
   stopping_ = true;
+  close_control();
   stop_deadline_ms_ = clock_.monotonic_ms() + kStopGraceMs;
   for (const auto& listener : listeners_) unwatch(listener.fd.get());
   listeners_.clear();

@@ -20,6 +20,7 @@
 #include "common/priv/drop.h"
 #include "popper/monitor/access.h"
 #include "popper/monitor/live_session.h"
+#include "popper/monitor/metrics.h"
 #include "popper/monitor/recover.h"
 #include "popper/monitor/roles.h"
 #include "popper/monitor/tls_files.h"
@@ -121,6 +122,18 @@ class Monitor {
   // places.cc
   [[nodiscard]] base::Status place_mail(MailOwner& owner) const;
 
+  // control.cc: questions to a running server
+  void open_control();
+  void open_metrics_socket();
+  void close_control();
+  void on_control_connect();
+  void on_control_request(int fd);
+  void on_metrics_connect();
+  void end_late_askers(std::int64_t now);
+  [[nodiscard]] std::string who() const;
+  std::string kick(std::string_view user);
+  [[nodiscard]] Gauges gauges() const;
+
   // recover.cc: popper --recover
   base::Status find_journals(std::string_view user);
   base::Result<MailOwner> owner_of_folder(const std::string& parent, const std::string& entry);
@@ -138,6 +151,8 @@ class Monitor {
   void on_request_update(LiveSession& session, const ipc::Frame& frame);
   void on_report(LiveSession& session, const ipc::Frame& frame);
   void on_tls_started(LiveSession& session, const ipc::Frame& frame);
+  void on_ended(LiveSession& session, const ipc::Frame& frame);
+  void count_end(const LiveSession& session);
   void on_log_line(const ipc::Frame& frame, pid_t from, unsigned count);
   void on_dotlock(MaildropJob& job, const ipc::Frame& frame);
   void on_recovered(MaildropJob& job, const ipc::Frame& frame);
@@ -160,7 +175,15 @@ class Monitor {
   Environment environment_;
   Roles roles_;
   Reload reload_;
-  base::SystemClock clock_;
+  mutable base::SystemClock clock_;
+  Counters counters_;
+  std::int64_t started_ms_ = 0;
+  struct Asker {
+    base::UniqueFd fd;
+    std::int64_t deadline_ms = 0;
+  };
+  base::UniqueFd control_, metrics_;
+  std::map<int, Asker> askers_;
   base::UniqueFd epoll_;
   base::UniqueFd signals_;
   std::map<int, std::shared_ptr<std::function<void()>>> watches_;

@@ -50,6 +50,7 @@ const RequestTable* RequestTable::find(std::uint16_t type) {
       RequestTable{MessageType::tls_started, phase_bit(Phase::authorization), 1, sizeof(ipc::TlsStarted), &Monitor::on_tls_started},
       RequestTable{MessageType::request_update, phase_bit(Phase::transaction), 1, sizeof(ipc::RequestUpdate), &Monitor::on_request_update},
       RequestTable{MessageType::request_submit, phase_bit(Phase::transaction), kMaxSubmissions, sizeof(ipc::RequestSubmit), &Monitor::on_request_submit},
+      RequestTable{MessageType::session_ended, kWithClient, 1, sizeof(ipc::SessionEnded), &Monitor::on_ended},
       RequestTable{MessageType::session_report, phase_bit(Phase::transaction) | phase_bit(Phase::updating), 1, sizeof(ipc::SessionReport), &Monitor::on_report},
   };
   const auto* row = std::ranges::find_if(kRows, [type](const RequestTable& candidate) { return static_cast<std::uint16_t>(candidate.type) == type; });
@@ -128,6 +129,8 @@ void Monitor::on_report(LiveSession& session, const ipc::Frame& frame) {
   ipc::SessionReport report;
   if (!frame.read(report)) return;
   session.reported = true;
+  session.deleted = report.deleted;
+  session.left = report.left;
   if (session.user.statistics == 0) return;
   log::info("Stats: {} {} {} {} {} {} {}", session.owner.name, report.deleted, report.deleted_octets, report.left, report.left_octets,
             session.name_of_client(), session.client.text);
@@ -135,7 +138,28 @@ void Monitor::on_report(LiveSession& session, const ipc::Frame& frame) {
 
 void Monitor::on_tls_started(LiveSession& session, const ipc::Frame& frame) {
   ipc::TlsStarted started;
-  if (frame.read(started)) log_tls_started(session, started);
+  if (!frame.read(started)) return;
+  ++counters_.handshakes;
+  if (started.resumed != 0) ++counters_.resumed_handshakes;
+  log_tls_started(session, started);
+}
+
+void Monitor::on_ended(LiveSession& session, const ipc::Frame& frame) {
+  ipc::SessionEnded ended;
+  if (frame.read(ended) && ended.why <= ipc::SessionEnd::failure) session.ended = ended;
+}
+
+/// Of a session that had logged in: one line, and the counters. What it says of itself is counted and nothing else.
+void Monitor::count_end(const LiveSession& session) {
+  const auto ended = session.ended.value_or(ipc::SessionEnded{});
+  const std::size_t why = session.ended ? static_cast<std::size_t>(ended.why) : kEndNames.size() - 1;
+  ++counters_.ends.at(why);
+  counters_.sent_octets += ended.sent_octets;
+  counters_.retrieved += ended.retrieved;
+  counters_.deleted += session.deleted;
+  if (session.update_ms != 0) counters_.updates.add(clock_.monotonic_ms() - session.update_ms);
+  log::info("(v" QPOP_VERSION ") POP session of user \"{}\" at ({}) {} ended: {}; {} messages in {} octets sent, {} deleted, {} seconds", session.owner.name, session.name_of_client(),
+            session.client.text, kEndNames.at(why), ended.retrieved, ended.sent_octets, session.deleted, (clock_.monotonic_ms() - session.started_ms) / 1000);
 }
 
 LiveSession* Monitor::find_session(const ipc::SessionId& id) {
@@ -218,6 +242,7 @@ void Monitor::on_recovered(MaildropJob& job, const ipc::Frame& frame) {
   ipc::MaildropRecovered recovered;
   if (!frame.read(recovered)) return;
   if (recovered.outcome > ipc::RecoveryOutcome::failed) recovered.outcome = ipc::RecoveryOutcome::failed;
+  ++counters_.recoveries.at(static_cast<std::size_t>(recovered.outcome));
   job.recovered = recovered;
 }
 

@@ -54,6 +54,7 @@ struct AuthenticatorTask {
   bool ask_database = true;
   bool ask_system = false;
   bool take_certificates = false;
+  bool bind_channels = false;
   ipc::Channel monitor;
 };
 

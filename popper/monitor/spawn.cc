@@ -133,6 +133,7 @@ bool Monitor::spawn_authenticator() {
   task.server_name = environment_.server_name;
   task.ask_database = asks_database(settings_);
   task.ask_system = !system_backends(settings_, environment_).empty();
+  task.bind_channels = settings_.boolean(Opt::channel_binding);
   task.take_certificates = !settings_.text(Opt::tls_client_ca_file).empty();
   task.penalties = open_penalties(settings_.text(Opt::state_dir) + "/penalties", environment_.auth_user);
   task.monitor = std::move(pair->second);
@@ -233,6 +234,7 @@ bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSess
   job.pid = pid;
   job.channel = std::move(to_monitor->first);
   job.work = work;
+  job.started_ms = clock_.monotonic_ms();
   job.owner = owner;
   job.owner.lock_by_link = settings_.boolean(Opt::no_atomic_open);
   job.tries = tries;

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "common/priv/sandbox.h"
+#include "popper/monitor/ask_server.h"
 
 namespace qpop::monitor {
 
@@ -262,6 +263,9 @@ void check_environment(const Settings& settings, const Environment& environment,
   check_backends(settings, environment, problems);
   if (asks_database(settings)) check_database(settings, environment, problems);
   check_tls(settings, problems);
+  if (auto fine = check_metrics_listen(settings.text(Opt::metrics_listen)); !fine) {
+    problems.push_back({fmt::format("{}: {}", named(settings, Opt::metrics_listen), fine.error().message())});
+  }
   for (const auto& text : settings.list(Opt::listen)) {
     auto parsed = parse_listen(text);
     if (auto numeric = parsed ? check_numeric(*parsed) : base::Status{}; !numeric) parsed = numeric.error();

@@ -154,6 +154,8 @@ void Monitor::on_profile_ready(SignerProcess& signer, const ipc::ProfileReady& r
   profile_.file = std::move(frame.descriptors[0]);
   profile_.signer = signer.pid;
   profile_.generation = ready.generation;
+  profile_.days_left = ready.days_left;
+  profile_.since_ms = clock_.monotonic_ms();
   for (auto& [pid, other] : signers_) {
     if (pid == signer.pid || other.retired) continue;
     other.retired = true;

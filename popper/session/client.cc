@@ -149,6 +149,7 @@ bool Client::flush() {
     std::size_t put = 0;
     const Got outcome = send({output_.data() + sent, used_ - sent}, put);
     sent += put;
+    sent_octets_ += put;
     if (outcome == Got::octets) continue;
     if (outcome == Got::gone) {
       failed_ = true;

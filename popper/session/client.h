@@ -48,6 +48,8 @@ class Client {
   bool flush();
   [[nodiscard]] bool failed() const { return failed_; }
   [[nodiscard]] bool stalled() const { return stalled_; }
+  /// Octets that went out, without TLS.
+  [[nodiscard]] std::uint64_t sent_octets() const { return sent_octets_; }
 
   /// Octets that came behind the command that was handed out last.
   [[nodiscard]] bool has_input();
@@ -79,6 +81,7 @@ class Client {
   std::size_t input_end_ = 0;
   std::vector<char> output_;
   std::size_t used_ = 0;
+  std::uint64_t sent_octets_ = 0;
   bool failed_ = false;
   bool stalled_ = false;
 };

@@ -31,8 +31,9 @@ enum class State : std::uint8_t { authorization, transaction, done };
 // A penalty (60 s), a PAM module (30 s) and a delayed refusal may take their time; longer than this something is broken.
 inline constexpr int kVerifyMs = 180'000;
 
-/// Why a session ended, for the log.
+/// Why a session ended; in the order of ipc::SessionEnd.
 enum class End : std::uint8_t { quit, closed, timeout, refused, shutdown, failure };
+static_assert(static_cast<unsigned>(End::failure) == static_cast<unsigned>(ipc::SessionEnd::failure));
 
 class Dialogue {
  public:
@@ -40,6 +41,8 @@ class Dialogue {
 
   /// From greeting to the end. Returns why it ended.
   End run();
+  /// Messages that were sent whole.
+  [[nodiscard]] std::uint32_t retrieved() const { return retrieved_; }
 
  private:
   // session.cc: the loop
@@ -154,6 +157,7 @@ class Dialogue {
   std::string user_;   ///< as the client gave it
   bool has_user_ = false;
   int failures_ = 0;
+  std::uint32_t retrieved_ = 0;
   int unknown_commands_ = 0;
   int exchanges_ = 0;  ///< SASL exchanges begun
   bool exchange_begun_ = false;  ///< the authenticator holds a challenge for us

@@ -213,7 +213,11 @@ int run_session(Start start) {
   ipc::Channel authenticator{std::move(frame->descriptors[1])};
   Client client{std::move(frame->descriptors[0]), monitor.fd(), std::int64_t{begin.write_seconds} * 1000, clock};
   Dialogue dialogue{begin, client, start.monitor, authenticator, tls, clock};
-  dialogue.run();
+  ipc::SessionEnded ended;
+  ended.why = static_cast<ipc::SessionEnd>(dialogue.run());
+  ended.retrieved = dialogue.retrieved();
+  ended.sent_octets = client.sent_octets();
+  (void)monitor.send(ended, {}, false);
   return 0;
 }
 

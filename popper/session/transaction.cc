@@ -163,6 +163,7 @@ void Dialogue::send_message(std::uint32_t index, std::uint64_t body_lines, bool 
   if (!begun) ok("Message follows");
   client_.commit(encoder.finish(client_.reserve(pop3::MessageEncoder::kFinishRoom)));
   if (whole) maildrop_->note_retrieved(index);
+  if (whole) ++retrieved_;
 }
 
 void Dialogue::on_dele(const pop3::Command& command) {

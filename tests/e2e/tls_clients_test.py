@@ -107,11 +107,13 @@ def mutt(site):
     need("mutt")
     need("script")
     rc = os.path.join(site.home, "muttrc")
-    for name, url, starttls in (("started", f"pop://127.0.0.1:{site.port}", "yes"), ("initial", f"pops://127.0.0.1:{site.tls_port}", "no")):
+    plain = 'set pop_authenticators="PLAIN"\n'
+    for name, url, starttls, mechanism in (("started", f"pop://127.0.0.1:{site.port}", "yes", plain), ("initial", f"pops://127.0.0.1:{site.tls_port}", "no", plain),
+                                           ("by-default", f"pops://127.0.0.1:{site.tls_port}", "no", "")):
         fresh(site)
         box = os.path.join(site.home, f"box.{name}")
         open(box, "w").close()
-        write(rc, f'set pop_host="{url}"\nset pop_user="ada"\nset pop_pass="{PASSWORD}"\nset pop_authenticators="PLAIN"\nset pop_delete=yes\nset ssl_starttls={starttls}\n'
+        write(rc, f'set pop_host="{url}"\nset pop_user="ada"\nset pop_pass="{PASSWORD}"\n{mechanism}set pop_delete=yes\nset ssl_starttls={starttls}\n'
                   f'set ssl_force_tls={starttls}\nset ssl_verify_host=no\nset certificate_file="{site.root_certificate}"\nset quit=yes\nset move=no\nset folder="{site.home}"\n'
                   f'set spoolfile="{box}"\nset mbox_type=mbox\n', site=site)
         site.own(site.home)

@@ -108,7 +108,7 @@ def prepare(site, case):
     return True
 
 
-CASES = {"clear-text": (clear_text, {"clear-text-password": "tls"}), "channel-binding": (channel_binding, {}), "external": (external, {})}
+CASES = {"clear-text": (clear_text, {"clear-text-password": "tls"}), "channel-binding": (channel_binding, {"channel-binding": "true"}), "external": (external, {})}
 
 if __name__ == "__main__":
     play(CASES, prepare)

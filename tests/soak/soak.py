@@ -86,9 +86,12 @@ PARTS = [
     Part("exim4", 0, 0.28, "accepted", deliveries("exim4")),
     Part("dovecot", 0, 0.28, "accepted", deliveries("dovecot")),
     Part("maildrop", 0, 0.12, "accepted", deliveries("maildrop")),
-    Part("kills", 1, 0.71, "kills", lambda minutes, seed: script("kills.py", "--minutes", f"{minutes:.2f}", "--seed", str(seed), "--mailboxes", "24")),
+    Part("kills", 1, 0.47, "kills", lambda minutes, seed: script("kills.py", "--minutes", f"{minutes:.2f}", "--seed", str(seed), "--mailboxes", "24")),
     Part("power-loss", 1, 0.11, "states",
          lambda minutes, seed: [os.path.join(RELEASE, "soak_power_loss"), "--minutes", f"{minutes:.2f}", "--seed", str(seed)]),
+    # A million in some five minutes.
+    Part("popcheck", 1, 0.24, "trials",
+         lambda minutes, seed: [os.path.join(RELEASE, "soak_popcheck"), "--minutes", f"{minutes:.2f}", "--seed", str(seed)]),
     Part("certificates", 1, 0.05, "exchanges", lambda minutes, seed: script("certificates.py", "--minutes", f"{minutes:.2f}", "--seed", str(seed))),
     Part("accounts", 1, 0.05, "trials", lambda minutes, seed: script("accounts.py", "--minutes", f"{minutes:.2f}", "--seed", str(seed))),
     Part("fuzz", 1, 0.08, "inputs", lambda minutes, seed: script("fuzz.py", "--minutes", f"{minutes:.2f}", "--seed", str(seed), "--bin", FUZZ)),

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+// Questions to a running server: who is there, who shall go, what was counted.
+// Runs as: root, or the user who started the server. On the control socket only they are heard. Whoever connects to metrics-listen is told the counters and
+// nothing of what he says is read into anything: his octets are thrown away.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "common/base/text.h"
+#include "common/log/log.h"
+#include "popper/monitor/ask_server.h"
+#include "popper/monitor/monitor.h"
+
+namespace qpop::monitor {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using config::Opt;
+
+constexpr std::size_t kMostAskers = 16;
+constexpr std::int64_t kAskerMs = 5000;
+
+base::Result<base::UniqueFd> listen_at(const std::string& path, int type) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return Error{ErrorKind::malformed, "the path is too long for a socket"};
+  std::memcpy(address.sun_path, path.data(), path.size());
+  base::UniqueFd fd{::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (!fd.valid()) return Error::from_errno(errno, "socket");
+  // One that nobody answers at is left over from a server that was killed.
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return Error{ErrorKind::busy, "another server listens there"};
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
+  fd.reset(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return Error::from_errno(errno, "bind");  // the umask is 077
+  if (::listen(fd.get(), 8) != 0) return Error::from_errno(errno, "listen");
+  return fd;
+}
+
+bool is_loopback(const ListenAddress& address) { return address.host.starts_with("127.") || address.host == "::1"; }
+
+}  // namespace
+
+std::string control_path(const config::Settings& settings) { return settings.text(Opt::state_dir) + "/control"; }
+
+base::Status check_metrics_listen(const std::string& text) {
+  if (text.empty() || text.starts_with('/')) return {};
+  auto address = parse_listen(text);
+  if (!address) return address.error();
+  if (auto numeric = check_numeric(*address); !numeric) return numeric;
+  if (!is_loopback(*address) || address->tls) return Error{ErrorKind::denied, "want a loopback address and a port, as 127.0.0.1:9110, or the path of a socket"};
+  return {};
+}
+
+void Monitor::open_control() {
+  auto control = listen_at(control_path(settings_), SOCK_SEQPACKET);
+  if (control) {
+    control_ = std::move(*control);
+    watch(control_.get(), [this] { on_control_connect(); });
+  } else {
+    log::warning("{}: {}; popper --who and --kick do not reach this server", control_path(settings_), control.error().message());
+  }
+  open_metrics_socket();
+}
+
+void Monitor::open_metrics_socket() {
+  const auto& wanted = settings_.text(Opt::metrics_listen);
+  if (metrics_.valid()) unwatch(metrics_.get());
+  metrics_.reset();
+  if (wanted.empty()) return;
+  base::Result<base::UniqueFd> opened{base::UniqueFd{}};
+  if (wanted.starts_with('/')) {
+    opened = listen_at(wanted, SOCK_STREAM);
+  } else if (const auto address = parse_listen(wanted); address) {
+    auto several = open_listeners(*address);
+    opened = several ? base::Result<base::UniqueFd>{std::move(several->front())} : base::Result<base::UniqueFd>{several.error()};
+  }
+  if (!opened) return log::error("metrics-listen {}: {}", wanted, opened.error().message());
+  metrics_ = std::move(*opened);
+  watch(metrics_.get(), [this] { on_metrics_connect(); });
+}
+
+void Monitor::close_control() {
+  if (control_.valid()) ::unlink(control_path(settings_).c_str());
+  if (metrics_.valid() && settings_.text(Opt::metrics_listen).starts_with('/')) ::unlink(settings_.text(Opt::metrics_listen).c_str());
+  for (const auto* fd : {&control_, &metrics_}) {
+    if (fd->valid()) unwatch(fd->get());
+  }
+  control_.reset();
+  metrics_.reset();
+}
+
+void Monitor::on_control_connect() {
+  base::UniqueFd asker{::accept4(control_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (!asker.valid() || ::getsockopt(asker.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
+  if (peer.uid != 0 && peer.uid != ::geteuid()) return log::warning("uid {} may not use the control socket", peer.uid);
+  if (askers_.size() >= kMostAskers) return;
+  const int fd = asker.get();
+  askers_[fd] = {std::move(asker), clock_.monotonic_ms() + kAskerMs};
+  watch(fd, [this, fd] { on_control_request(fd); });
+}
+
+void Monitor::on_control_request(int fd) {
+  const ipc::Channel channel{std::move(askers_.at(fd).fd)};
+  unwatch(fd);
+  askers_.erase(fd);
+  const auto frame = channel.receive(0);
+  ipc::ControlRequest request;
+  if (!frame || !frame->read(request)) return;
+  std::string text;
+  switch (request.verb) {
+    case ipc::ControlVerb::who:
+      text = who();
+      break;
+    case ipc::ControlVerb::kick:
+      text = kick(request.user.view());
+      break;
+    case ipc::ControlVerb::metrics:
+      text = open_metrics(counters_, gauges());
+      break;
+  }
+  ipc::ControlText part;
+  for (std::string_view rest = text;; rest.remove_prefix(part.text.view().size())) {
+    part.text.set(rest.substr(0, decltype(part.text)::kMost));
+    if (!channel.send(part, {}, false) || part.text.view().empty()) return;
+  }
+}
+
+/// One line a session; names and addresses hold nothing that could be taken for something else.
+std::string Monitor::who() const {
+  std::string text = fmt::format("{:<20} {:<39} {:>8} {:<13} {:>7}\n", "USER", "CLIENT", "SECONDS", "STATE", "PID");
+  const auto now = clock_.monotonic_ms();
+  for (const auto& [pid, session] : sessions_) {
+    if (session.phase == Phase::spare) continue;
+    const char* state = session.phase == Phase::authorization ? "authorization" : session.phase == Phase::transaction ? "transaction" : "update";
+    text += fmt::format("{:<20} {:<39} {:>8} {:<13} {:>7}\n", session.owner.name.empty() ? "-" : session.owner.name, session.client.text, (now - session.started_ms) / 1000, state, pid);
+  }
+  return text;
+}
+
+/// As at the end of the server: nothing is deleted, and an update that has begun goes on.
+std::string Monitor::kick(std::string_view user) {
+  unsigned count = 0;
+  for (auto& [pid, session] : sessions_) {
+    if (session.phase == Phase::spare || session.owner.name != user) continue;
+    session.told_to_end = true;
+    (void)session.channel.send(ipc::EndSession{}, {}, false);
+    ++count;
+  }
+  log::info("{} session{} of {} ended by the administrator", count, count == 1 ? "" : "s", base::escape_word(user, 80));
+  return fmt::format("{} session{} told to end\n", count, count == 1 ? "" : "s");
+}
+
+Gauges Monitor::gauges() const {
+  Gauges now;
+  for (const auto& [pid, session] : sessions_) {
+    now.spares += session.phase == Phase::spare ? 1 : 0;
+    now.waiting += session.phase == Phase::authorization ? 1 : 0;
+    now.transaction += session.phase == Phase::transaction ? 1 : 0;
+    now.updating += session.phase == Phase::updating ? 1 : 0;
+  }
+  constexpr std::int64_t kDayMs = 86'400'000;
+  const auto ms = clock_.monotonic_ms();
+  now.uptime_s = (ms - started_ms_) / 1000;
+  now.has_certificate = profile_.file.valid();
+  now.certificate_days = profile_.days_left - static_cast<std::int32_t>((ms - profile_.since_ms) / kDayMs);
+  return now;
+}
+
+/// The answer to whatever is asked there. HTTP/1.0, so that the end of the connection is the end of the text.
+void Monitor::on_metrics_connect() {
+  base::UniqueFd asker{::accept4(metrics_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+  if (!asker.valid() || askers_.size() >= kMostAskers) return;
+  const auto text = "HTTP/1.0 200 OK\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\nConnection: close\r\n\r\n" + open_metrics(counters_, gauges());
+  (void)::send(asker.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::shutdown(asker.get(), SHUT_WR);
+  // Closed with octets that nobody took, the connection would be reset, and the answer with it.
+  const int fd = asker.get();
+  askers_[fd] = {std::move(asker), clock_.monotonic_ms() + kAskerMs};
+  watch(fd, [this, fd] {
+    std::array<char, 4096> thrown_away{};
+    const ssize_t got = ::read(fd, thrown_away.data(), thrown_away.size());
+    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
+    unwatch(fd);
+    askers_.erase(fd);
+  });
+}
+
+void Monitor::end_late_askers(std::int64_t now) {
+  std::vector<int> late;
+  for (const auto& [fd, asker] : askers_) {
+    if (now >= asker.deadline_ms) late.push_back(fd);
+  }
+  for (const int fd : late) {
+    unwatch(fd);
+    askers_.erase(fd);
+  }
+}
+
+}  // namespace qpop::monitor

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Running the server: who is there, sending somebody away, counters, one log line for each login, failure and end. Usage: operation_test.py CASE."""
+import os
+import re
+import signal
+import socket
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from harness import PASSWORD, Pop, free_port, mailbox, program, wait_until  # noqa: E402
+from tls_site import TlsSite, context_for, secure  # noqa: E402
+
+
+def ask(site, *words, code=0):
+    done = site.run([program("popper"), *words, "-f", site.config], check=False)
+    assert done.returncode == code, (words, done)
+    return done.stdout.decode()
+
+
+def metrics(text):
+    """{sample: value}; the form is checked on the way."""
+    assert text.endswith("# EOF\n"), text
+    out, family = {}, None
+    for line in text.splitlines()[:-1]:
+        if line.startswith("# "):
+            family = line.split()[2]
+            continue
+        name, value = line.rsplit(" ", 1)
+        assert re.fullmatch(r"[a-z_]+(\{[a-z]+=\"[a-z0-9-]+\"(,[a-z]+=\"[a-z0-9-]+\")*\})?", name), line
+        assert name.startswith(family), (family, line)
+        out[name] = float(value)
+    return out
+
+
+def fetch(address):
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(family) as connection:
+        connection.settimeout(10)
+        connection.connect(address)
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.0 200 OK\r\n") and "application/openmetrics-text; version=1.0.0" in head, head
+    return metrics(body)
+
+
+def try_fetch(address):
+    try:
+        return fetch(address)
+    except OSError:
+        return None
+
+
+def who(site):
+    wait_until(lambda: os.path.exists(os.path.join(site.state, "control")), what="the server")
+    empty = ask(site, "--who")
+    assert empty.splitlines()[0].split() == ["USER", "CLIENT", "SECONDS", "STATE", "PID"] and len(empty.splitlines()) == 1
+    first, waiting = Pop(site.connect()), Pop(site.connect())
+    first.login("ada")
+    rows = [line.split() for line in ask(site, "--who").splitlines()[1:]]
+    assert sorted(row[0] + " " + row[3] for row in rows) == ["- authorization", "ada transaction"] and all(row[1] == "127.0.0.1" for row in rows), rows
+    first.ok("DELE 1")
+    assert "0 sessions told to end" in ask(site, "--kick", "bob") and "1 session told to end" in ask(site, "--kick", "ada")
+    assert first.line().startswith(b"-ERR [SYS/TEMP]") and first.line() == b""
+    assert site.read_spool() == mailbox(3), "nothing is deleted"
+    wait_until(lambda: "ada" not in ask(site, "--who"), what="the end of the session")
+    assert waiting.command("NOOP").startswith(b"-ERR"), "others stay"
+    assert "1 session of ada ended by the administrator" in site.log()
+    site.stop()
+    assert "no server answers" in site.run([program("popper"), "--who", "-f", site.config], check=False).stderr.decode()
+    assert not os.path.exists(os.path.join(site.state, "control"))
+
+
+def counters(site):
+    path = os.path.join(site.root, "metrics")
+    site.stop()
+    port = free_port()
+    site.start_tls(**{"metrics-listen": f"127.0.0.1:{port}"})
+    wait_until(lambda: os.path.exists(os.path.join(site.state, "control")), what="the server")
+    before = wait_until(lambda: try_fetch(("127.0.0.1", port)), what="counters")
+    assert before["popper_connections_total"] == 0 and 80 < before["popper_certificate_days"] <= 90, before
+    client = secure(site.connect_tls(), context_for(site.root_certificate))
+    client.login("ada")
+    client.multi("RETR 1")
+    client.multi("RETR 2")
+    client.ok("DELE 3")
+    during = metrics(ask(site, "--metrics"))
+    assert during['popper_sessions{state="transaction"}'] == 1 and during['popper_logins_total{mechanism="password",result="accepted"}'] == 1, during
+    client.ok("QUIT")
+    wrong = Pop(site.connect())
+    assert wrong.command("APOP ada 0123456789abcdef0123456789abcdef").startswith(b"-ERR")
+    wrong.ok("QUIT")
+    gone = Pop(site.connect())
+    gone.login("ada")
+    gone.close()
+    wait_until(lambda: fetch(("127.0.0.1", port))['popper_ended_sessions_total{by="closed"}'] == 1, what="the end of the cut session")
+    after = fetch(("127.0.0.1", port))
+    want = {'popper_connections_total': 3, 'popper_tls_handshakes_total{resumed="no"}': 1, 'popper_logins_total{mechanism="password",result="accepted"}': 2,
+            'popper_logins_total{mechanism="apop",result="refused"}': 1, 'popper_ended_sessions_total{by="quit"}': 1, 'popper_retrieved_messages_total': 2,
+            'popper_deleted_messages_total': 1, 'popper_update_seconds_count': 1, 'popper_open_seconds_count': 2, 'popper_sessions{state="transaction"}': 0}
+    assert {name: after[name] for name in want} == want, after
+    assert after["popper_sent_octets_total"] > 500
+    log = site.log()
+    assert log.count("POP login by user") == 2 and log.count("[AUTH] Failed attempted login") == 1
+    ends = re.findall(r'\(v[^)]*\) POP session of user "ada" at \(127\.0\.0\.1\) 127\.0\.0\.1 ended: (\w+); (\d+) messages in (\d+) octets sent, (\d+) deleted, \d+ seconds', log)
+    assert [(why, sent, deleted) for why, sent, _, deleted in ends] == [("quit", "2", "1"), ("closed", "0", "0")], ends
+    site.write_config(**{**site.listening, "metrics-listen": path})
+    site.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: os.path.exists(path), what="the other place of the counters")
+    assert fetch(path)["popper_connections_total"] == 3 and os.stat(path).st_mode & 0o777 == 0o700
+    # Whoever asks nothing, or nonsense without end, holds nothing up.
+    idle = socket.socket(socket.AF_UNIX)
+    idle.connect(path)
+    noisy = socket.socket(socket.AF_UNIX)
+    noisy.connect(path)
+    noisy.sendall(b"x" * 50000)
+    assert fetch(path)["popper_connections_total"] == 3
+    idle.close()
+    noisy.close()
+    for wrong_place in ("0.0.0.0:9110", "192.0.2.1:9110", "tls:127.0.0.1:9110", "nonsense"):
+        site.write_config(**{**site.listening, "metrics-listen": wrong_place})
+        assert b"metrics-listen" in site.run([program("popper"), "--check", "-f", site.config], check=False).stderr, wrong_place
+
+
+CASES = {"who": who, "counters": counters}
+
+
+def main():
+    case, = sys.argv[1:]
+    with TlsSite({"failed-login-delay": "0"}) as site:
+        assert PASSWORD
+        site.put_spool("ada", mailbox(3))
+        site.start_tls()
+        CASES[case](site)
+        site.stop()
+    print(f"operation {case}: ok")
+
+
+if __name__ == "__main__":
+    main()
