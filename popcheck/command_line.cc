@@ -33,8 +33,7 @@ constexpr std::array kRows{
     Row{"explain", "ID", "what a finding means; all of them: --explain all"},
     Row{"locks", "", "test whether our locks and those of delivery agents see each other"},
     Row{"recover", "", "complete interrupted updates and repairs"},
-    Row{"all", "", "every spool of spool-dir, hashed folders included"},
-    Row{"home-file", "NAME", "with --all: NAME in the home directory of every user instead; users: in theirs"},
+    Row{"all", "", "every spool: of spool-dir, hashed folders included, or by home-dir-mail of every user"},
     Row{"stdin", "", "check standard input"},
     Row{"config", "FILE", "the qpopper.config that names the folders; default /etc/qpopper.config"},
     Row{"ledger-dir", "FOLDER", "for ledgers of spools that are not in spool-dir; default ~/.popcheck"},
@@ -83,7 +82,6 @@ base::Status check_together(const Command& out) {
   if ((out.verb == Verb::undo || out.verb == Verb::verify) && out.targets.empty()) return wrong("name a spool or a ledger");
   if (out.verb == Verb::undo && out.all) return wrong("--undo wants names");
   if (!out.report.empty() && out.verb != Verb::check) return wrong("--report is for a check");
-  if (!out.home_file.empty() && out.home_file.find('/') != std::string::npos) return wrong("--home-file is a name without a slash");
   return {};
 }
 
@@ -118,7 +116,6 @@ base::Result<Command> parse_command_line(const std::vector<std::string>& argumen
   text("config", out.config);
   text("ledger-dir", out.ledger_dir);
   text("report", out.report);
-  text("home-file", out.home_file);
   text("explain", out.finding);
   out.config_given = given.count("config") != 0;
   out.all = given.count("all") != 0;

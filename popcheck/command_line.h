@@ -22,7 +22,6 @@ struct Command {
   bool config_given = false;
   std::string ledger_dir;
   std::string report;
-  std::string home_file;  ///< name of the spool in the home directories; empty: spools are in spool-dir
   std::string finding;    ///< of --explain; empty: all
   bool all = false;
   bool from_stdin = false;

@@ -104,15 +104,27 @@ Outcome work_on(Place& place) {
   return check_spool(place);
 }
 
+/// A fault in the readings must not lead to the user's other files. What this kernel lacks is done without.
+base::Status stay_inside(const Place& place) {
+  std::vector<int> reach{place.folder.get()};
+  if (place.state.valid()) reach.push_back(place.state.get());
+  for (const auto& done : {priv::limit_resources({}), priv::restrict_files_to(reach), priv::restrict_calls_of_file_role()}) {
+    if (!done && done.error().kind() != base::ErrorKind::unsupported) return done;
+  }
+  return {};
+}
+
 /// In the child: what needs the rights of the beginning, the drop, then the work.
 Outcome run_child(const Command& command, const config::Settings& settings, const Target& target) {
   const bool root = ::geteuid() == 0;
   std::unique_ptr<files::Dotlock> dotlock;
   std::unique_ptr<files::Dotlock> other;
-  base::UniqueFd folder = open_folder(target.folder);
-  if (!folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
-  if (root && changes(command.verb) && !is_ledger(target)) {
-    if (target.make_state && command.verb == Verb::repair) make_popper_folder(target);
+  base::UniqueFd folder;
+  if (root && target.make_state && command.verb == Verb::repair) make_popper_folder(target);
+  // Elsewhere the folder may be the user's, who could lead us anywhere: it is opened with his rights, and needs no more.
+  if (root && target.in_spool_dir && changes(command.verb) && !is_ledger(target)) {
+    folder = open_folder(target.folder);
+    if (!folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
     for (auto* lock : {&dotlock, &other}) {
       auto helper = start_dotlock_helper(folder.get(), target.name, target.uid);
       if (!helper) return failed(helper.error());
@@ -124,6 +136,8 @@ Outcome run_child(const Command& command, const config::Settings& settings, cons
   if (root) {
     if (auto hardened = priv::harden_process(); !hardened) return failed(hardened.error());
   }
+  if (!folder.valid()) folder = open_folder(target.folder);
+  if (!folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
   // Sent when another program waits for our lease; it can wait.
   static_cast<void>(::signal(SIGIO, SIG_IGN));
   static_cast<void>(::signal(SIGPIPE, SIG_IGN));
@@ -134,6 +148,9 @@ Outcome run_child(const Command& command, const config::Settings& settings, cons
   Place place{command, settings, target, std::move(folder), target.state.empty() ? base::UniqueFd{} : open_state(target), std::move(dotlock), std::move(other), {}, {}};
   for (auto* lock : {&place.dotlock, &place.other_dotlock}) {
     if (*lock == nullptr) *lock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target.name);
+  }
+  if (root && command.verb != Verb::locks) {
+    if (auto limited = stay_inside(place); !limited) return failed(limited.error());
   }
   return work_on(place);
 }

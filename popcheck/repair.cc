@@ -16,6 +16,7 @@
 #include <set>
 
 #include "common/base/text.h"
+#include "common/digest/digest.h"
 #include "common/spool/maildrop.h"
 #include "common/spool/rewrite.h"
 #include "common/spool/spool_file.h"
@@ -98,7 +99,7 @@ std::uint64_t first_of(const check::Plan& plan, std::uint64_t first_change) {
 
 Result<std::uint64_t> apply(Place& place, Locked& locked, const check::Plan& plan, Outcome& outcome) {
   spool::RewritePlan rewrite{.old_size = locked.size, .format = plan.after.format};
-  for (auto& edit : plan.patch.edits()) rewrite.changes.push_back({edit.offset, edit.removed, edit.inserted});
+  for (auto& edit : plan.patch.edits()) rewrite.changes.push_back({.offset = edit.offset, .removed = edit.removed, .inserted = edit.inserted});
   rewrite.first = first_of(plan, rewrite.changes.front().offset);
   locked.mail.take_lease();
   return spool::rewrite_spool(place.context(), place.paths(), locked.mail, rewrite, outcome.warnings);
@@ -109,6 +110,39 @@ void forget_ledger(Place& place, const std::string& name) {
   if (files::exists(place.fs, place.state.get(), spool::kJournalName).value_or(true)) return;
   for (const auto ending : {kLedgerEnding, kQuarantineEnding})
     static_cast<void>(files::remove_if_present(place.fs, place.state.get(), name + std::string{ending}));
+}
+
+/// The changes that take a repair back. What they make is proven to be the spool of before; the octets stay in their files.
+Result<spool::RewritePlan> plan_undo(Place& place, const Ledger& ledger, Locked& locked, int quarantine) {
+  spool::RewritePlan rewrite{.old_size = locked.size};
+  digest::Sha256Stream hash;
+  std::string end;
+  const auto take = [&](std::string_view piece) -> base::Status {
+    hash.add(piece);
+    end += piece.substr(piece.size() - std::min<std::size_t>(piece.size(), 2));
+    end.erase(0, end.size() - std::min<std::size_t>(end.size(), 2));
+    return {};
+  };
+  const Error bad{ErrorKind::malformed, "ledger and quarantine do not make the spool of before"};
+  std::uint64_t at = 0;
+  std::uint64_t held = 0;
+  for (const auto& edit : ledger.edits) {
+    if (edit.new_offset < at || edit.inserted > ledger.after_size - std::min(ledger.after_size, edit.new_offset)) return bad;
+    if (auto kept = files::for_each_piece(place.fs, locked.mail.fd(), at, edit.new_offset, take); !kept) return kept.error();
+    if (auto back = files::for_each_piece(place.fs, quarantine, held, held + edit.removed, take); !back) return back.error();
+    rewrite.changes.push_back({.offset = edit.new_offset, .removed = edit.inserted, .octets = {.fd = quarantine, .offset = held, .length = edit.removed}});
+    held += edit.removed;
+    at = edit.new_offset + edit.inserted;
+  }
+  if (auto kept = files::for_each_piece(place.fs, locked.mail.fd(), at, ledger.after_size, take); !kept) return kept.error();
+  if (base::to_hex(digest::view_of(hash.take())) != ledger.before_hash) return bad;
+  if (locked.size > ledger.after_size && ledger.before_size > 0) {
+    // Mail came since, and must not be glued to an end that was damaged.
+    const std::string gap = end == "\n\n" ? "" : end.ends_with('\n') ? "\n" : "\n\n";
+    if (!gap.empty()) rewrite.changes.push_back({.offset = ledger.after_size, .removed = 0, .inserted = gap});
+  }
+  rewrite.first = rewrite.changes.empty() ? 0 : rewrite.changes.front().offset;
+  return rewrite;
 }
 
 check::PlanOptions plan_options(Place& place) {
@@ -222,32 +256,10 @@ Outcome undo_repair(Place& place, const std::string& name) {
   }
   auto quarantine = place.fs.open_at(place.state.get(), stem + std::string{kQuarantineEnding}, O_RDONLY | O_NONBLOCK, 0);
   if (!quarantine) return failed(quarantine.error().at("open the quarantine"));
-  spool::RewritePlan rewrite{.old_size = locked->size};
-  std::vector<check::Edit> back;
-  std::uint64_t at = 0;
-  for (const auto& edit : ledger->edits) {
-    std::string removed(static_cast<std::size_t>(edit.removed), '\0');
-    if (auto read = files::read_exactly(place.fs, quarantine->get(), removed, at); !read) return failed(read.error().at("read the quarantine"));
-    at += edit.removed;
-    back.push_back({.offset = edit.new_offset, .removed = edit.inserted, .inserted = removed});
-    rewrite.changes.push_back({edit.new_offset, edit.inserted, std::move(removed)});
-  }
-  // What makes these octets must be the spool of before, or the ledger is not of this spool.
-  check::Patch patch{locked->size};
-  if (patch.apply(back) != back.size()) return failed(Error{ErrorKind::malformed, "the ledger contradicts itself"});
-  check::PatchedBytes old{bytes, patch};
-  auto proof = hash_of(old, ledger->before_size);
-  if (!proof || *proof != ledger->before_hash) return failed(Error{ErrorKind::malformed, "ledger and quarantine do not make the spool of before"});
-  if (locked->size > ledger->after_size && ledger->before_size > 0) {
-    // Mail came since, and must not be glued to an end that was damaged.
-    std::string end(static_cast<std::size_t>(std::min<std::uint64_t>(2, ledger->before_size)), '\0');
-    static_cast<void>(old.read(ledger->before_size - end.size(), end));
-    const std::string gap = end == "\n\n" ? "" : end.ends_with('\n') ? "\n" : "\n\n";
-    if (!gap.empty()) rewrite.changes.push_back({ledger->after_size, 0, gap});
-  }
-  rewrite.first = rewrite.changes.empty() ? 0 : rewrite.changes.front().offset;
+  auto rewrite = plan_undo(place, *ledger, *locked, quarantine->get());
+  if (!rewrite) return failed(rewrite.error().at("undo", place.target.label));
   locked->mail.take_lease();
-  auto size = spool::rewrite_spool(place.context(), place.paths(), locked->mail, rewrite, outcome.warnings);
+  auto size = spool::rewrite_spool(place.context(), place.paths(), locked->mail, *rewrite, outcome.warnings);
   if (!size) return failed(size.error().at("undo", place.target.label));
   const auto undone = stem + std::string{kUndoneEnding};
   static_cast<void>(place.fs.rename_at(place.state.get(), stem + std::string{kLedgerEnding}, undone));

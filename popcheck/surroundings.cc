@@ -75,9 +75,11 @@ class Look {
   }
 
   void look_for_drop() {
-    const std::string name = "." + target_.name + ".pop";
-    auto drop = fs_.status_at(folder_, name);
-    if (drop && S_ISREG(drop->mode) && drop->identity.size > 0) add(Id::temporary_drop, fmt::format("{} octets in {}", drop->identity.size, base::escape_untrusted(name, 80)));
+    for (const auto& path : target_.drops) {
+      struct stat drop {};
+      if (::lstat(path.c_str(), &drop) == 0 && S_ISREG(drop.st_mode) && drop.st_size > 0)
+        add(Id::temporary_drop, fmt::format("{} octets in {}", drop.st_size, base::escape_untrusted(path, 160)));
+    }
   }
 
   void look_at_state(const files::FileStatus* spool) {

@@ -61,7 +61,7 @@ class Finder {
       : command_(command), settings_(settings), root_(::geteuid() == 0), spool_dir_(resolved(settings.text(Opt::spool_dir))) {}
 
   Result<std::vector<Target>> run() {
-    if (command_.all && !command_.home_file.empty()) {
+    if (command_.all && !settings_.text(Opt::home_dir_mail).empty()) {
       every_home();
     } else if (command_.all) {
       if (auto walked = walk(spool_dir_, 0); !walked) return walked.error();
@@ -84,15 +84,12 @@ class Finder {
     struct stat status {};
     // A slash makes it a file; so does the ending of a ledger.
     if (name.find('/') != std::string::npos || name.ends_with(".ledger")) return add_file(split(name));
-    if (!settings_.text(Opt::mail_user).empty()) return add_file(placed(name, ""), name);
     auto account = priv::find_account(name);
-    if (account) {
-      if (!command_.home_file.empty()) return add_file({account->home, command_.home_file}, name);
-      return add_file(placed(name, account->home), name);
-    }
+    if (!settings_.text(Opt::mail_user).empty()) return add_user(name, {});
+    if (account) return add_user(name, account->home);
     // An account of the database alone has a spool and no system user.
-    const auto place = placed(name, "");
-    if (::lstat((place.folder + "/" + place.name).c_str(), &status) == 0) return add_file(place, name);
+    const auto alone = config::place(settings_, name, {}).spool;
+    if (is_spool_name(name) && ::lstat((alone.folder + "/" + alone.name).c_str(), &status) == 0) return add_user(name, {});
     if (::lstat(name.c_str(), &status) == 0) return add_file(split(name));
     Target target;
     target.label = base::escape_untrusted(name, 80);
@@ -100,17 +97,19 @@ class Finder {
     out_.push_back(std::move(target));
   }
 
-  /// Where popper looks for the mail of this user: hash-spool, home-dir-mail.
-  [[nodiscard]] Place placed(const std::string& user, const std::string& home) const {
-    if (!is_spool_name(user)) return {spool_dir_, user};
-    const auto spool = config::place(settings_, user, home).spool;
-    return {resolved(spool.folder), spool.name};
+  void add_user(const std::string& name, const std::string& home) {
+    if (is_spool_name(name)) {
+      const auto spool = config::place(settings_, name, home).spool;
+      return add_file({spool.folder, spool.name}, name);
+    }
+    add_file({spool_dir_, name}, name);
   }
-  [[nodiscard]] bool is_poppers(const Target& target) const {
-    if (target.user.empty()) return false;
-    const auto account = settings_.text(Opt::mail_user).empty() ? priv::find_account(target.user) : Result<priv::Account>{Error{ErrorKind::not_found, ""}};
-    const auto place = placed(target.user, account ? account->home : "");
-    return place.folder == target.folder && place.name == target.name;
+
+  /// Where Qpopper would have put the temporary drop of a user.
+  void set_drops(Target& target) {
+    auto account = priv::find_account(target.user);
+    for (const auto& drop : config::place(settings_, target.user, account ? account->home : "").temporary_drops)
+      target.drops.push_back(drop.folder + "/" + drop.name);
   }
 
   void add_file(Place place, const std::string& user = {}) {
@@ -119,13 +118,15 @@ class Finder {
     target.name = place.name;
     target.user = user;
     target.label = base::escape_untrusted(target.path(), 200);
-    const bool poppers = is_poppers(target);
-    const bool shared = poppers || target.folder == spool_dir_ || target.folder.starts_with(spool_dir_ + "/");
+    const bool shared = target.folder == spool_dir_ || target.folder.starts_with(spool_dir_ + "/");
     if (shared && user.empty()) target.user = target.name;
+    target.in_spool_dir = shared;
     target.command = fmt::format("popcheck --repair {}", user.empty() ? target.label : user);
-    if (!is_spool_name(target.name) && !poppers) target.fault = "not the name of a spool";
+    // Where a user's mail lies in his home, the configuration says how it is called.
+    if (user.empty() ? !is_spool_name(target.name) : target.name.empty()) target.fault = "not the name of a spool";
     if (target.fault.empty()) set_owner(target);
-    if (target.fault.empty()) set_state(target, shared);
+    if (target.fault.empty()) set_state(target, shared || !user.empty());
+    if (target.fault.empty() && !target.user.empty() && is_spool_name(target.user)) set_drops(target);
     out_.push_back(std::move(target));
   }
 
@@ -218,7 +219,8 @@ class Finder {
     std::ranges::sort(users);
     for (const auto& [name, home] : users) {
       struct stat status {};
-      if (::lstat((home + "/" + command_.home_file).c_str(), &status) == 0) add_file({home, command_.home_file}, name);
+      const auto spool = is_spool_name(name) ? config::place(settings_, name, home).spool : config::PlacedFile{};
+      if (!spool.name.empty() && ::lstat((spool.folder + "/" + spool.name).c_str(), &status) == 0) add_file({spool.folder, spool.name}, name);
     }
   }
 

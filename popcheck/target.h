@@ -21,6 +21,8 @@ struct Target {
   uid_t uid = 0;
   gid_t gid = 0;
   std::string state;      ///< folder for journal and ledgers; empty: there is none
+  std::vector<std::string> drops{};  ///< where Qpopper may have left a temporary drop
+  bool in_spool_dir = false;     ///< in a folder that is the administrator's
   bool state_of_popper = false;  ///< where popper keeps its own
   bool make_state = false;       ///< by us with the rights that we have now: popper would make it so at the next login
   std::string command;    ///< what to type to repair it

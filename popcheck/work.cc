@@ -23,6 +23,9 @@ using base::ErrorKind;
 using config::Opt;
 
 constexpr std::uint32_t kCells = 4096;
+constexpr std::int64_t kSettledNs = 1'000'000'000;
+constexpr int kLooks = 5;
+constexpr std::uint32_t kPauseMs = 400;
 
 void judge(Outcome& outcome) {
   const bool clean = outcome.report.clean();
@@ -54,27 +57,58 @@ spool::MailLockKinds Place::locks() const {
   return {.dotlock = has(" dotlock "), .fcntl = has(" fcntl "), .flock = has(" flock "), .lease = has(" lease ")};
 }
 
-Outcome check_spool(Place& place) {
+namespace {
+
+struct Look {
   Outcome outcome;
-  const auto around = look_around(place.fs, place.target, place.folder.get(), place.state.get(), place.clock.realtime_ns());
+  bool steady = true;  ///< nobody is at work on the spool, as far as can be seen without its locks
+};
+
+Look look_once(Place& place) {
+  Look look;
+  auto& outcome = look.outcome;
+  const auto fail = [&](const Error& error) {
+    outcome = failed(error);
+    return std::move(look);
+  };
   auto status = place.fs.status_at(place.folder.get(), place.target.name);
   const bool absent = !status && status.error().kind() == ErrorKind::not_found;
-  if (!status && !absent) return failed(status.error().at("look at", place.target.label));
+  if (!status && !absent) return fail(status.error().at("look at", place.target.label));
   if (status && S_ISREG(status->mode)) {
     auto fd = open_to_look(place);
-    if (!fd) return failed(fd.error());
+    if (!fd) return fail(fd.error());
     auto opened = place.fs.status(fd->get());
-    if (!opened) return failed(opened.error());
+    if (!opened) return fail(opened.error());
     spool::SpoolBytes bytes{place.fs, fd->get(), opened->identity.size};
     auto report = check::read_spool(bytes, {.now_s = place.now_s(), .list_units = false, .cells = place.command.report.empty() ? 0 : kCells});
-    if (!report) return failed(report.error().at("check", place.target.label));
-    outcome.report = std::move(*report);
+    if (!report && report.error().kind() != ErrorKind::changed) return fail(report.error().at("check", place.target.label));
+    auto after = place.fs.status(fd->get());
+    look.steady = report && after && after->identity == opened->identity && place.clock.realtime_ns() - opened->identity.mtime_ns > kSettledNs;
+    if (report) outcome.report = std::move(*report);
+    // Cut while it was read: not steady, and looked at again.
+    if (!report) outcome.report.worst = check::Severity::error;
   }
-  for (const auto& finding : around) outcome.report.worst = std::max(outcome.report.worst, check::row_of(finding.id).severity);
+  const auto around = look_around(place.fs, place.target, place.folder.get(), place.state.get(), place.clock.realtime_ns());
+  for (const auto& finding : around) {
+    outcome.report.worst = std::max(outcome.report.worst, check::row_of(finding.id).severity);
+    if (finding.id == check::Id::left_journal) look.steady = false;
+  }
   outcome.report.findings.insert(outcome.report.findings.begin(), around.begin(), around.end());
   outcome.has_report = true;
   judge(outcome);
-  return outcome;
+  return look;
+}
+
+}  // namespace
+
+/// A check takes no locks, so it may meet a delivery or an update half-way: what is wrong is believed when nobody is at work,
+/// or when it stays so.
+Outcome check_spool(Place& place) {
+  for (int look = 0;; ++look) {
+    auto seen = look_once(place);
+    if (seen.outcome.code != kFindings || seen.steady || look == kLooks) return std::move(seen.outcome);
+    place.fs.sleep_ms(kPauseMs);
+  }
 }
 
 /// What cannot be read again is kept in memory, outside of the heap.

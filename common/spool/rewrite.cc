@@ -37,7 +37,7 @@ Result<std::uint64_t> rewrite_spool(const Context& context, const MaildropPaths&
   };
   for (const auto& change : plan.changes) {
     keep(change.offset);
-    if (!change.inserted.empty()) journal_plan.parts.push_back({.text = change.inserted});
+    if (!change.inserted.empty() || change.octets.length > 0) journal_plan.parts.push_back({.octets = change.octets, .text = change.inserted});
     at = change.offset + change.removed;
   }
   keep(plan.old_size);

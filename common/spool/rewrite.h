@@ -12,11 +12,12 @@
 
 namespace qpop::spool {
 
-/// One change: `removed` octets at `offset` give way to `inserted`.
+/// One change: `removed` octets at `offset` give way to `inserted`, or to `octets`.
 struct Change {
   std::uint64_t offset = 0;
   std::uint64_t removed = 0;
   std::string inserted{};
+  Piece octets{};  ///< or octets of a file, in place of a text
 };
 
 struct RewritePlan {

@@ -39,8 +39,8 @@ def state(site):
     for folder, _, files in os.walk(site.state):
         for name in files:
             path = os.path.join(folder, name)
-            if not os.path.isfile(path):
-                continue  # a socket of the server's
+            if not os.path.isfile(path):  # the control socket
+                continue
             with open(path, "rb") as file:
                 found[path] = hashlib.sha256(file.read()).hexdigest()
     return found

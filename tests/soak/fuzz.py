@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CORPORA = {"scan": ("scan", "spools"), "command": ("command",), "ipc": ("ipc",), "import": ("import",), "sasl": ("sasl",), "tls": ("tls",)}
+CORPORA = {"scan": ("scan", "spools"), "check": ("scan", "spools"), "command": ("command",), "ipc": ("ipc",), "import": ("import",), "sasl": ("sasl",), "tls": ("tls",)}
 
 
 def main():
