@@ -5,7 +5,7 @@ build_packages="g++ cmake python3 ninja-build pkg-config libexpected-dev libfmt-
 libboost-program-options-dev libssl-dev libxxhash-dev libidn-dev libcrypt-dev libpam0g-dev libgsasl-dev libgdbm-dev libgdbm-compat-dev nettle-dev"
 run_packages="curl"
 test_packages="git python3 perl curl fetchmail mpop getmail6 nmh mutt procmail maildrop exim4-daemon-light dovecot-core openbsd-inetd systemd util-linux procps clang
-libclang-rt-14-dev mandoc netbase bsdutils strace openssl fail2ban sslscan"
+libclang-rt-14-dev mandoc netbase bsdutils strace openssl fail2ban sslscan debootstrap lintian dpkg-dev file"
 bench_packages="popa3d"
 
 # missing_packages NAME...: those that are not installed.

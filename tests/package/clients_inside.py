@@ -167,7 +167,7 @@ expect {{ -re "(?i)quit" {{ send "y"; exp_continue }} eof {{}} timeout {{}} }}
 close
 exit 0
 """)
-    write(".pinerc", "feature-list=quit-without-confirm,disable-save-input-history\nuser-domain=localhost\nlast-version-used=99.99\n")
+    write(".pinerc", "feature-list=quit-without-confirm,disable-password-file-saving,disable-save-input-history\nuser-domain=localhost\nlast-version-used=99.99\n")
     done = run(["expect", script], check=False)
     assert re.search(r"number \d+", done.stdout), done.stdout[-3000:]
     empty()
