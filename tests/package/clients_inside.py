@@ -160,7 +160,9 @@ def alpine():
 spawn alpine -p {HOME}/.pinerc -f {{{{{HOST}:{TLS_PORT}/pop3/user=ada/ssl/novalidate-cert}}INBOX}}
 expect -re "(?i)password"
 send "{PASSWORD}\\r"
-expect {{ -re "Preserve password" {{ send "n"; exp_continue }} -re "number \\\\d+" {{}} timeout {{ exit 3 }} eof {{ exit 4 }} }}
+expect {{ -re "3 Messages" {{}} timeout {{ exit 3 }} eof {{ exit 4 }} }}
+send "i"
+expect {{ -re "number \\\\d+" {{}} timeout {{ exit 5 }} eof {{ exit 6 }} }}
 send "q"
 set timeout 5
 expect {{ -re "(?i)quit" {{ send "y"; exp_continue }} eof {{}} timeout {{}} }}
