@@ -83,7 +83,7 @@ def refused(site, user, reason, word=WORD):
     lines = site.log()[before:]
     assert lines.count(line) == 1, (line, lines)
     assert WORD not in lines and POP_WORD not in lines
-    about = [entry for entry in lines.splitlines() if user in entry and "qpopper:" not in entry]
+    about = [entry for entry in lines.splitlines() if user in entry and "qpopper:" not in entry and "POP session of user" not in entry]
     assert len(about) == 1, ("one event, one line", about)
 
 
