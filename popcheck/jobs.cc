@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <map>
 
@@ -21,6 +22,7 @@ namespace {
 
 /// A child that says more than that is at fault.
 constexpr std::size_t kMostSaid = 512UL * 1024 * 1024;
+constexpr int kSilenceMs = 3'600'000;  // nothing from any of them: longer than the largest spool takes
 
 struct Child {
   pid_t pid = -1;
@@ -56,6 +58,8 @@ Child start(const Target& target, const Work& work) {
 
 Said finish(Child& child) {
   Said said;
+  // One with too much to say waits for us.
+  child.pipe.reset();
   int status = 0;
   while (::waitpid(child.pid, &status, 0) < 0 && errno == EINTR) {
   }
@@ -108,7 +112,12 @@ void run_all(const std::vector<Target>& targets, unsigned at_once, const Work& w
       waiting.push_back({child.pipe.get(), POLLIN, 0});
       numbers.push_back(number);
     }
-    if (!waiting.empty() && ::poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) return;
+    const int ready = waiting.empty() ? 1 : ::poll(waiting.data(), waiting.size(), kSilenceMs);
+    if (ready < 0 && errno != EINTR) return;
+    // The owner of a spool can stop his own child; the others are not to wait for ever.
+    for (auto& [number, child] : running) {
+      if (ready == 0) ::kill(child.pid, SIGKILL);
+    }
     for (std::size_t i = 0; i < waiting.size(); ++i) {
       auto& child = running[numbers[i]];
       if (waiting[i].revents == 0 || !listen_to(child)) continue;

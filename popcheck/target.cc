@@ -199,7 +199,10 @@ class Finder {
       struct stat status {};
       if (::lstat((folder + "/" + name).c_str(), &status) != 0) continue;
       if (S_ISDIR(status.st_mode)) {
-        if (depth < 2 && name.size() == 1) {
+        // Only folders of hash-spool: whoever may write into the spool folder could make one and put files of other users' names into it.
+        struct stat own {};
+        const bool trusted = ::lstat(folder.c_str(), &own) == 0 && (status.st_uid == 0 || status.st_uid == own.st_uid);
+        if (depth < 2 && name.size() == 1 && trusted) {
           if (auto walked = walk(folder + "/" + name, depth + 1); !walked) return walked;
         }
         continue;

@@ -103,9 +103,13 @@ Result<bool> change_places(const Context& context, const MaildropPaths& paths, M
   return true;
 }
 
-/// Step 4.
-Status empty_drop(const Context& context, const LeftOver& drop, int fd) {
+/// Step 4. `taken`: what was scanned. Who appended meanwhile, a delivery agent that still writes there, must not lose it.
+Status empty_drop(const Context& context, const LeftOver& drop, int fd, const FileStatus& taken) {
   FileSystem& fs = context.fs;
+  auto now = again([&] { return fs.status(fd); });
+  if (!now) return now.error().at("empty the temporary drop", drop.name);
+  if (now->identity.size != taken.identity.size || now->identity.mtime_ns != taken.identity.mtime_ns)
+    return Error{ErrorKind::changed, "somebody wrote into it"}.at("empty the temporary drop", drop.name);
   if (auto cut = again([&] { return fs.truncate(fd, 0); }); !cut) return cut.error().at("empty the temporary drop", drop.name);
   if (auto synced = again([&] { return fs.sync(fd); }); !synced) return synced.error().at("empty the temporary drop", drop.name);
   // In most spool folders users may not remove a name; an empty file does no harm.
@@ -179,6 +183,12 @@ Result<bool> has_mail(const Context& context, const MaildropPaths& paths, const 
     warnings.push_back(fmt::format("{} is no temporary drop of uid {} (it is of uid {}); left alone", drop.name, paths.owner_uid, status->owner));
     return false;
   }
+  // A configuration may lead both to one file: all of its mail is "in the spool already" then, and cutting it would lose it.
+  auto spool = again([&] { return context.fs.status_at(paths.spool_folder_fd, paths.spool_name); });
+  if (spool && spool->same_file(*status)) {
+    warnings.push_back(fmt::format("temp-dir and temp-name lead to {}, which is the spool itself; left alone", drop.name));
+    return false;
+  }
   if (auto fit = check_drop(*status, paths.owner_uid); !fit) return fit.error().at("temporary drop", drop.name);
   return true;
 }
@@ -193,11 +203,14 @@ Result<TakenOver> take_over(const Context& context, const MaildropPaths& paths, 
   auto status = again([&] { return fs.status(fd->get()); });
   if (!status) return status.error().at("temporary drop", drop.name);
   if (auto fit = check_drop(*status, paths.owner_uid); !fit) return fit.error().at("temporary drop", drop.name);
+  auto spool = again([&] { return fs.status(lock.fd()); });
+  if (!spool) return spool.error();
+  if (spool->same_file(*status)) return Error{ErrorKind::unsafe, "it is the spool itself"}.at("temporary drop", drop.name);
   // A Qpopper may have put it back meanwhile.
   if (status->identity.size == 0) return TakenOver{};
   auto moved = move_into_spool(context, paths, lock, fd->get(), status->identity.size, warnings);
   if (!moved) return moved.error().at("take over", drop.name);
-  if (auto emptied = empty_drop(context, drop, fd->get()); !emptied) return emptied.error();
+  if (auto emptied = empty_drop(context, drop, fd->get(), *status); !emptied) return emptied.error();
   return moved;
 }
 

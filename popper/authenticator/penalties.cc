@@ -156,7 +156,7 @@ std::int64_t Penalties::admit(const Subject& subject, std::int64_t now_ms) {
   if (base_ms_ == 0) return 0;
   const Lock lock{file_.get()};
   Entry block = load(key_of(kBlock, subject), kBlock, now_ms);
-  Entry user = load(key_of(kUser, subject), kUser, now_ms);
+  Entry user = subject.user.empty() ? Entry{} : load(key_of(kUser, subject), kUser, now_ms);
   std::int64_t wait = block.next_ms - now_ms;
   if (wait_of(user) > 0 && load(key_of(kKnown, subject), kKnown, now_ms).level == 0) wait = std::max(wait, user.next_ms - now_ms);
   if (wait > 0) return wait;
@@ -176,7 +176,7 @@ std::int64_t Penalties::failed(const Subject& subject, std::string_view password
   const Lock lock{file_.get()};
   const auto tag = tag_of(subject, password);
   Entry block = load(key_of(kBlock, subject), kBlock, now_ms);
-  Entry user = load(key_of(kUser, subject), kUser, now_ms);
+  Entry user = subject.user.empty() ? Entry{} : load(key_of(kUser, subject), kUser, now_ms);
   // Several users of a block may each have a saved client: the user's entry knows his. A tag outlives its level, for clients that come
   // back every quarter of an hour.
   const bool repeated = tag != 0 && (block.tag == tag || user.tag == tag);
@@ -193,7 +193,7 @@ std::int64_t Penalties::failed(const Subject& subject, std::string_view password
   block.next_ms = now_ms + wait_of(block);
   user.next_ms = now_ms + wait_of(user);
   store(block, now_ms);
-  store(user, now_ms);
+  if (!subject.user.empty()) store(user, now_ms);
   return std::min(wait_of(block), kMostAnswerMs);
 }
 

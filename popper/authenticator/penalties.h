@@ -41,7 +41,7 @@ class Penalties {
 
   struct Subject {
     std::string_view block;
-    std::string_view user;
+    std::string_view user;  ///< "": counted against the block alone
   };
 
   /// `file`: regular file or memory file, read and written at offsets; made anew when it is not ours or damaged. `base_ms`: the first

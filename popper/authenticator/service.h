@@ -117,7 +117,10 @@ class Service {
   void fail_for_now(Client& client, std::string_view reason);
   void answer(Client& client, ipc::Verdict verdict);
   void send_due_answers();
-  [[nodiscard]] Penalties::Subject subject_of(const Client& client) const { return {client.block, client.attempt.user}; }
+  /// A signature cannot be guessed, and the name in front of it is the client's claim: EXTERNAL is counted against the block alone.
+  [[nodiscard]] Penalties::Subject subject_of(const Client& client) const {
+    return {client.block, client.attempt.kind == Attempt::Kind::external ? std::string_view{} : std::string_view{client.attempt.user}};
+  }
 
   Start& start_;
   Verifier verifier_;

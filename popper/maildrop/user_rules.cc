@@ -55,7 +55,8 @@ UserRules read_user_rules(const Job& job) {
   if (wants_own) read_file(job, "user", own, config::Scope::N, rules.settings);
   if (wants_in_spool) read_file(job, "spool", in_spool, config::Scope::U, rules.settings);
   rules.placement = config::place(rules.settings, job.name, job.home);
-  rules.placed_by_user = rules.placement.spool != before.spool;
+  // In a home he makes his lock file himself, whoever said that his mail lies there.
+  rules.placed_by_user = rules.placement.spool != before.spool || (!job.home.empty() && rules.placement.root == job.home);
   return rules;
 }
 

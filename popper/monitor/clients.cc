@@ -61,6 +61,7 @@ void Monitor::on_accept(int listener, bool tls) {
 void Monitor::pause_accepting(const char* why) {
   log::error("cannot accept clients: {}; trying again in {} ms", why, kPauseMs);
   for (const auto& listener : listeners_) unwatch(listener.fd.get());
+  if (metrics_.valid()) unwatch(metrics_.get());
   accept_again_ms_ = clock_.monotonic_ms() + kPauseMs;
 }
 

@@ -36,10 +36,11 @@ base::Result<base::UniqueFd> listen_at(const std::string& path, int type) {
   std::memcpy(address.sun_path, path.data(), path.size());
   base::UniqueFd fd{::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!fd.valid()) return Error::from_errno(errno, "socket");
-  // One that nobody answers at is left over from a server that was killed.
+  // One that nobody answers at is left over from a server that was killed; anything else is somebody's.
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return Error{ErrorKind::busy, "another server listens there"};
+  if (errno != ECONNREFUSED && errno != ENOENT) return Error::from_errno(errno, "connect");
   struct stat status {};
-  if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
+  if (errno == ECONNREFUSED && ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
   fd.reset(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return Error::from_errno(errno, "bind");  // the umask is 077
   if (::listen(fd.get(), 8) != 0) return Error::from_errno(errno, "listen");
@@ -74,8 +75,7 @@ void Monitor::open_control() {
 
 void Monitor::open_metrics_socket() {
   const auto& wanted = settings_.text(Opt::metrics_listen);
-  if (metrics_.valid()) unwatch(metrics_.get());
-  metrics_.reset();
+  close_metrics_socket();
   if (wanted.empty()) return;
   base::Result<base::UniqueFd> opened{base::UniqueFd{}};
   if (wanted.starts_with('/')) {
@@ -86,17 +86,23 @@ void Monitor::open_metrics_socket() {
   }
   if (!opened) return log::error("metrics-listen {}: {}", wanted, opened.error().message());
   metrics_ = std::move(*opened);
+  metrics_path_ = wanted.starts_with('/') ? wanted : "";
   watch(metrics_.get(), [this] { on_metrics_connect(); });
 }
 
-void Monitor::close_control() {
-  if (control_.valid()) ::unlink(control_path(settings_).c_str());
-  if (metrics_.valid() && settings_.text(Opt::metrics_listen).starts_with('/')) ::unlink(settings_.text(Opt::metrics_listen).c_str());
-  for (const auto* fd : {&control_, &metrics_}) {
-    if (fd->valid()) unwatch(fd->get());
-  }
-  control_.reset();
+void Monitor::close_metrics_socket() {
+  if (!metrics_.valid()) return;
+  unwatch(metrics_.get());
   metrics_.reset();
+  if (!metrics_path_.empty()) ::unlink(metrics_path_.c_str());
+}
+
+void Monitor::close_control() {
+  close_metrics_socket();
+  if (!control_.valid()) return;
+  unwatch(control_.get());
+  control_.reset();
+  ::unlink(control_path(settings_).c_str());
 }
 
 void Monitor::on_control_connect() {
@@ -105,16 +111,16 @@ void Monitor::on_control_connect() {
   socklen_t size = sizeof peer;
   if (!asker.valid() || ::getsockopt(asker.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
   if (peer.uid != 0 && peer.uid != ::geteuid()) return log::warning("uid {} may not use the control socket", peer.uid);
-  if (askers_.size() >= kMostAskers) return;
+  if (administrators_ >= kMostAskers) return;
+  ++administrators_;
   const int fd = asker.get();
-  askers_[fd] = {std::move(asker), clock_.monotonic_ms() + kAskerMs};
+  askers_[fd] = {std::move(asker), clock_.monotonic_ms() + kAskerMs, true};
   watch(fd, [this, fd] { on_control_request(fd); });
 }
 
 void Monitor::on_control_request(int fd) {
   const ipc::Channel channel{std::move(askers_.at(fd).fd)};
-  unwatch(fd);
-  askers_.erase(fd);
+  forget_asker(fd);
   const auto frame = channel.receive(0);
   ipc::ControlRequest request;
   if (!frame || !frame->read(request)) return;
@@ -181,19 +187,19 @@ Gauges Monitor::gauges() const {
 /// The answer to whatever is asked there. HTTP/1.0, so that the end of the connection is the end of the text.
 void Monitor::on_metrics_connect() {
   base::UniqueFd asker{::accept4(metrics_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
-  if (!asker.valid() || askers_.size() >= kMostAskers) return;
+  if (!asker.valid() && (errno == EMFILE || errno == ENFILE)) pause_accepting("out of descriptors");
+  if (!asker.valid() || askers_.size() - administrators_ >= kMostAskers) return;
   const auto text = "HTTP/1.0 200 OK\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\nConnection: close\r\n\r\n" + open_metrics(counters_, gauges());
   (void)::send(asker.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   ::shutdown(asker.get(), SHUT_WR);
   // Closed with octets that nobody took, the connection would be reset, and the answer with it.
   const int fd = asker.get();
-  askers_[fd] = {std::move(asker), clock_.monotonic_ms() + kAskerMs};
+  askers_[fd] = {std::move(asker), clock_.monotonic_ms() + kAskerMs, false};
   watch(fd, [this, fd] {
     std::array<char, 4096> thrown_away{};
     const ssize_t got = ::read(fd, thrown_away.data(), thrown_away.size());
     if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
-    unwatch(fd);
-    askers_.erase(fd);
+    forget_asker(fd);
   });
 }
 
@@ -202,10 +208,15 @@ void Monitor::end_late_askers(std::int64_t now) {
   for (const auto& [fd, asker] : askers_) {
     if (now >= asker.deadline_ms) late.push_back(fd);
   }
-  for (const int fd : late) {
-    unwatch(fd);
-    askers_.erase(fd);
-  }
+  for (const int fd : late) forget_asker(fd);
+}
+
+void Monitor::forget_asker(int fd) {
+  unwatch(fd);
+  const auto found = askers_.find(fd);
+  if (found == askers_.end()) return;
+  if (found->second.administrator) --administrators_;
+  askers_.erase(found);
 }
 
 }  // namespace qpop::monitor

@@ -97,11 +97,14 @@ void Monitor::run_login_command(const LiveSession& session) {
 void Monitor::on_request_submit(LiveSession& session, const ipc::Frame&) {
   auto to_monitor = ipc::Channel::pair();
   auto to_session = ipc::Channel::pair();
-  const bool possible = to_monitor && to_session && helpers_.size() < kMostHelpers && session.user.mail_command.size > 0;
+  // His own process may name another program only where his option files may.
+  const bool his_choice = !environment_.mail_user && (settings_.boolean(Opt::user_options) || settings_.boolean(Opt::spool_options));
+  const std::string command = his_choice ? std::string{session.user.mail_command.view()} : settings_.text(Opt::mail_command);
+  const bool possible = to_monitor && to_session && helpers_.size() < kMostHelpers && !command.empty();
   if (!possible) return (void)session.channel.send(ipc::LoginRefused{}, {}, false);
   const auto& owner = session.owner;
   ProgramTask task;
-  task.command = session.user.mail_command.view();
+  task.command = command;
   task.arguments = {"-t", "-i", "-oem"};
   task.environment = {std::string{kPath}, "USER=" + owner.name, "LOGNAME=" + owner.name, "HOME=" + (owner.home.empty() ? "/" : owner.home)};
   task.uid = owner.uid;

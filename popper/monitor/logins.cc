@@ -75,7 +75,10 @@ void Monitor::on_login_accepted(const ipc::Channel& authenticator, const ipc::Lo
   decision.session = message.session;
   decision.refused = !owner && owner.error().kind() == base::ErrorKind::denied ? 1 : 0;
   if (decision.refused != 0) log_failed_login(*session, user, owner.error().message());
-  if (auto sent = authenticator.send(decision, {}, false); !sent) log::error("authenticator: {}", sent.error().message());
+  if (auto sent = authenticator.send(decision, {}, false); !sent) {
+    log::error("authenticator: {}", sent.error().message());
+    return (void)session->channel.send(ipc::LoginRefused{}, {}, false);
+  }
   if (decision.refused != 0) return;
   if (!owner) {
     log::error("login of {} from {}: {}", base::escape_word(user, 80), session->client.text, owner.error().message());

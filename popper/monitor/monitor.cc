@@ -30,6 +30,7 @@ using config::Opt;
 constexpr std::int64_t kStopGraceMs = 10'000;   // for sessions; an update at work is waited for as long as it takes
 constexpr std::int64_t kUpdateGraceMs = 180'000;
 constexpr std::int64_t kLoginSlackMs = 240'000;  // delayed refusals and a slow write may come on top of login-timeout
+constexpr std::int64_t kJobMs = 600'000;  // to open or recover a maildrop: waiting for locks takes 200 seconds at most, reading gigabytes some more
 constexpr unsigned kMaxRecoveries = 3;  // of one maildrop in a row, when each of them is killed
 constexpr int kMaxDrain = 1000;  // messages of a process that has ended; a socket buffer holds fewer
 
@@ -161,9 +162,11 @@ void Monitor::check_deadlines() {
   if (accept_again_ms_ != 0 && now >= accept_again_ms_) {
     accept_again_ms_ = 0;
     for (const auto& listener : listeners_) watch_listener(listener);
+    if (metrics_.valid()) watch(metrics_.get(), [this] { on_metrics_connect(); });
   }
   const bool has_authenticator = std::ranges::any_of(authenticators_, [](const auto& entry) { return !entry.second.retired; });
   if (!has_authenticator && recovery_ == nullptr && !stopping_ && now >= authenticator_again_ms_) spawn_authenticator();
+  end_stuck_jobs(now);
   look_at_tls_files(now);
   end_late_askers(now);
   if (signer_again_ms_ != 0 && now >= signer_again_ms_ && !stopping_) {
@@ -183,6 +186,15 @@ void Monitor::check_deadlines() {
   }
   end_overdue_logins(now);
   end_late_checkers(now);
+}
+
+/// The owner of the mail can stop his process for as long as he likes; the journal makes it safe to end it.
+void Monitor::end_stuck_jobs(std::int64_t now) {
+  for (const auto& [pid, job] : jobs_) {
+    if (job.reaped || job.work == MaildropWork::update || now - job.started_ms < kJobMs) continue;
+    log::warning("maildrop process {} of {}: at work for more than {} seconds; killed", pid, job.owner.name, kJobMs / 1000);
+    ::kill(pid, SIGKILL);
+  }
 }
 
 /// The session ends itself after login-timeout; one that does not is not ours any more.

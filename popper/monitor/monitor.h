@@ -72,6 +72,7 @@ class Monitor {
   void replace_listeners(const std::vector<std::string>& wanted);
   void begin_shutdown();
   void check_deadlines();
+  void end_stuck_jobs(std::int64_t now);
   void end_overdue_logins(std::int64_t now);
   [[nodiscard]] bool finished() const;
 
@@ -126,6 +127,8 @@ class Monitor {
   void open_control();
   void open_metrics_socket();
   void close_control();
+  void close_metrics_socket();
+  void forget_asker(int fd);
   void on_control_connect();
   void on_control_request(int fd);
   void on_metrics_connect();
@@ -181,8 +184,11 @@ class Monitor {
   struct Asker {
     base::UniqueFd fd;
     std::int64_t deadline_ms = 0;
+    bool administrator = false;  ///< by the control socket
   };
   base::UniqueFd control_, metrics_;
+  std::string metrics_path_;  ///< "" for an address
+  std::size_t administrators_ = 0;
   std::map<int, Asker> askers_;
   base::UniqueFd epoll_;
   base::UniqueFd signals_;

@@ -64,6 +64,7 @@ base::Status Monitor::place_mail(MailOwner& owner) const {
   const auto placement = config::place(settings_, owner.name, owner.home);
   owner.spool_dir = placement.spool.folder;
   owner.spool_name = placement.spool.name;
+  owner.in_home = !owner.home.empty() && placement.root == owner.home;
   const bool below = placement.spool.folder.size() > placement.root.size();
   if (!below || placement.root == owner.home) return {};
   return ensure_hash_folders(placement.root, std::string_view{placement.spool.folder}.substr(placement.root.size() + 1),

@@ -226,6 +226,11 @@ void Monitor::on_maildrop_message(pid_t pid) {
 void Monitor::on_dotlock(MaildropJob& job, const ipc::Frame& frame) {
   ipc::DotlockRequest request;
   if (!frame.read(request)) return;
+  // No path in a home is opened by us: it may hang, or lead anywhere.
+  if (job.owner.in_home) {
+    if (job.channel.valid()) (void)job.channel.send(ipc::DotlockReply{ipc::DotlockResult::failed, EPERM}, {}, false);
+    return;
+  }
   if (job.dotlock == nullptr) job.dotlock = std::make_unique<SpoolDotlock>(job.owner);
   const auto reply = job.dotlock->apply(request);
   if (job.channel.valid()) (void)job.channel.send(reply, {}, false);

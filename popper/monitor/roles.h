@@ -24,6 +24,7 @@ struct MailOwner {
   std::string spool_dir;
   std::string spool_name;  ///< the account's name, or the value of home-dir-mail
   std::string state_folder;
+  bool in_home = false;       ///< the spool lies in his home: he makes its lock file himself
   bool lock_by_link = false;  ///< option no-atomic-open
 };
 

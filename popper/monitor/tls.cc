@@ -203,6 +203,12 @@ bool Monitor::on_signer_end(pid_t pid, const std::string& how) {
 void Monitor::reload_tls() {
   watch_tls_files();
   if (offers_tls(settings_)) {
+    // One that never came to a profile is of no use to anybody.
+    for (auto& [pid, signer] : signers_) {
+      if (pid == profile_.signer || signer.retired) continue;
+      signer.retired = true;
+      (void)signer.channel.send(ipc::EndSession{}, {}, false);
+    }
     spawn_signer();
     return;
   }

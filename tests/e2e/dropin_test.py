@@ -383,6 +383,22 @@ def names_case(site):
     assert logged(site, "ada at (127.0.0.1) 127.0.0.1")
 
 
+def drop_is_spool_case(site):
+    """temp-name and temp-dir that lead to the spool itself, whatever the locks: no message is lost, and nobody is kept out."""
+    for options in ({"temp-name": "%s"}, {"temp-name": "%s", "mail-locks": "dotlock fcntl"}, {"temp-name": "%s", "temp-dir": "/var/linked", "mail-locks": "dotlock fcntl"}):
+        if "temp-dir" in options and not os.path.islink("/var/linked"):
+            options["temp-dir"] = os.path.join(site.root, "linked")
+            os.symlink("/var/mail", options["temp-dir"])
+        put("/var/mail/ada", mailbox(3), ADA, 0o660)
+        site.start(**options)
+        client, answer = login(site)
+        assert b"3 visible" in answer, (options, answer, site.log())
+        quit_(client)
+        assert read("/var/mail/ada") == mailbox(3), options
+        assert logged(site, "which is the spool itself; left alone")
+        site.stop()
+
+
 CASES = {name[:-5].replace("_", "-"): function for name, function in list(globals().items()) if name.endswith("_case")}
 
 

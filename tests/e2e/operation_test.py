@@ -118,8 +118,22 @@ def counters(site):
     noisy.connect(path)
     noisy.sendall(b"x" * 50000)
     assert fetch(path)["popper_connections_total"] == 3
-    idle.close()
-    noisy.close()
+    crowd = [socket.socket(socket.AF_UNIX) for _ in range(30)]
+    for one in crowd:
+        one.connect(path)
+    assert ask(site, "--who").startswith("USER"), "who fetches counters keeps no administrator out"
+    for one in (idle, noisy, *crowd):
+        one.close()
+    # A socket that is not ours is not removed.
+    foreign = os.path.join(site.root, "foreign")
+    other = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    other.bind(foreign)
+    site.own(foreign)
+    site.write_config(**{**site.listening, "metrics-listen": foreign})
+    site.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: f"metrics-listen {foreign}" in site.log(), what="the refusal; log: " + site.log())
+    assert os.path.exists(foreign) and not os.path.exists(path)
+    other.close()
     for wrong_place in ("0.0.0.0:9110", "192.0.2.1:9110", "tls:127.0.0.1:9110", "nonsense"):
         site.write_config(**{**site.listening, "metrics-listen": wrong_place})
         assert b"metrics-listen" in site.run([program("popper"), "--check", "-f", site.config], check=False).stderr, wrong_place

@@ -71,6 +71,13 @@ BOOST_FIXTURE_TEST_CASE(at_most_six_tries_a_minute_after_the_third_and_others_ar
   }
 }
 
+BOOST_FIXTURE_TEST_CASE(without_a_name_the_block_alone_is_counted, Fixture) {
+  // EXTERNAL: one user's broken certificate must not make the others wait, wherever they are.
+  for (int block = 1; block < 200; ++block) guess({"192.0.2." + std::to_string(block), ""}, "");
+  BOOST_TEST(table.admit({"198.51.100.1", ""}, now) == 0);
+  BOOST_TEST(table.admit({"192.0.2.199", ""}, now) > 0);
+}
+
 BOOST_FIXTURE_TEST_CASE(tries_at_the_same_time_take_turns, Fixture) {
   BOOST_TEST(table.admit(kAda, now) == 0);
   BOOST_TEST(table.admit(kAda, now) == 0, "nobody has failed yet: a block may be a whole office");
