@@ -9,12 +9,18 @@
 
 namespace {
 
+/// A sentence a line, as manuals are written.
+std::string sentences(std::string text) {
+  for (auto at = text.find(". "); at != std::string::npos; at = text.find(". ", at)) text[at + 1] = '\n';
+  return text;
+}
+
 std::string findings_text() {
   using namespace qpop::check;
   std::string out;
   for (const auto& row : kTable) {
     out += ".It " + std::string{row.name} + " (" + std::string{name_of(row.severity)} + ")\n";
-    out += std::string{row.title} + ".\n" + std::string{row.reason} + "\nRepair: " + std::string{row.repair} + ".\n";
+    out += std::string{row.title} + ".\n" + sentences(std::string{row.reason}) + "\nRepair: " + sentences(std::string{row.repair}) + ".\n";
   }
   return out;
 }
