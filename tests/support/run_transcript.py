@@ -238,6 +238,13 @@ class Player:
             raise Failure(f"unknown directive {name}")
 
 
+def await_log(site, expected):
+    """A session may still write its last lines when its client is gone: gives them 5 seconds; check_log judges."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end and not all(text in site.log() for text in expected):
+        time.sleep(0.02)
+
+
 def check_log(site, expected):
     log = site.log()
     for text in expected:
@@ -281,6 +288,7 @@ def play(mode, path):
                 player.connection.close()
             if mode == "single" and site.process:
                 site.process.wait(20)
+            await_log(site, expected)
             site.stop()
             check_log(site, expected)
         except (Failure, AssertionError, OSError) as failure:
