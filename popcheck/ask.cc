@@ -68,7 +68,7 @@ base::Result<bool> Answers::ask(const std::string& label, const check::Finding& 
     for (std::size_t i = 0; i < std::max(left.size(), right.size()) && i < 40; ++i)
       fmt::print(stderr, "{:<{}} | {}\n", i < left.size() ? left[i] : "", kWidth, i < right.size() ? right[i] : "");
     fmt::print(stderr, "change it? [y/N/q] ");
-    std::fflush(stderr);
+    static_cast<void>(std::fflush(stderr));
     const auto text = read_answer();
     answer = text == "y" || text == "yes";
     stopped_ = text == "q";
