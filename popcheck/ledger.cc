@@ -124,6 +124,7 @@ Status write_lines(Writer& out, const std::string& path, check::Bytes& before, c
   check::PatchedBytes after{before, plan.patch};
   const auto& new_starts = plan.after.units;
   std::vector<std::uint64_t> old_starts;
+  old_starts.reserve(new_starts.size());
   for (const auto start : new_starts) old_starts.push_back(plan.patch.original_of(start));
   auto old_hashes = hash_parts(before, old_starts);
   if (!old_hashes) return old_hashes.error();

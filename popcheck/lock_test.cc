@@ -74,7 +74,7 @@ class Other {
     hold_.reset(hold[1]);
     const base::UniqueFd answer{told[0]};
     char got = 2;
-    if (pid_ > 0 && ::read(answer.get(), &got, 1) == 1) result_ = got;
+    if (pid_ > 0 && ::read(answer.get(), &got, 1) == 1) result_ = static_cast<unsigned char>(got);
   }
   Other(const Other&) = delete;
   Other& operator=(const Other&) = delete;

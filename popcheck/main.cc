@@ -190,7 +190,7 @@ class Printer {
       any_ = true;
     }
     if (!said.page.empty()) pages_.push_back(std::move(said.page));
-    std::fflush(stdout);
+    static_cast<void>(std::fflush(stdout));
     if (terminal_ && done_ < total_) fmt::print(stderr, "{} of {} spools, {} with findings", done_, total_, bad_);
   }
   int finish() {

@@ -13,7 +13,9 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include "common/base/text.h"
 #include "common/config/placement.h"
@@ -47,8 +49,9 @@ Place split(const std::string& path) {
 
 /// The folder with all its links followed, so that one spool has one path.
 std::string resolved(const std::string& folder) {
-  const std::unique_ptr<char, decltype([](char* text) { std::free(text); })> real{::realpath(folder.c_str(), nullptr)};
-  return real == nullptr ? folder : real.get();
+  std::error_code failed;
+  auto real = std::filesystem::canonical(folder, failed);
+  return failed ? folder : real.string();
 }
 
 bool is_spool_name(std::string_view name) {
@@ -112,7 +115,7 @@ class Finder {
       target.drops.push_back(drop.folder + "/" + drop.name);
   }
 
-  void add_file(Place place, const std::string& user = {}) {
+  void add_file(const Place& place, const std::string& user = {}) {
     Target target;
     target.folder = resolved(place.folder);
     target.name = place.name;
@@ -195,21 +198,22 @@ class Finder {
       if (is_spool_name(entry->d_name)) names.emplace_back(entry->d_name);
     }
     std::ranges::sort(names);
+    struct stat own {};
+    if (::fstat(::dirfd(dir.get()), &own) != 0) return Error::from_errno(errno, "fstat").at("read the spool folder", folder);
     for (const auto& name : names) {
+      const auto path = fmt::format("{}/{}", folder, name);
       struct stat status {};
-      if (::lstat((folder + "/" + name).c_str(), &status) != 0) continue;
+      if (::lstat(path.c_str(), &status) != 0) continue;
       if (S_ISDIR(status.st_mode)) {
         // Only folders of hash-spool: whoever may write into the spool folder could make one and put files of other users' names into it.
-        struct stat own {};
-        const bool trusted = ::lstat(folder.c_str(), &own) == 0 && (status.st_uid == 0 || status.st_uid == own.st_uid);
-        if (depth < 2 && name.size() == 1 && trusted) {
-          if (auto walked = walk(folder + "/" + name, depth + 1); !walked) return walked;
-        }
+        const bool trusted = status.st_uid == 0 || status.st_uid == own.st_uid;
+        if (depth >= 2 || name.size() != 1 || !trusted) continue;
+        if (auto walked = walk(path, depth + 1); !walked) return walked;
         continue;
       }
       // Somebody else's is not ours to look at.
       if (!root_ && status.st_uid != ::geteuid()) continue;
-      add_file({folder, name}, {});
+      add_file({folder, name});
     }
     return {};
   }
