@@ -110,7 +110,7 @@ Result<std::vector<std::string>> files_in(const std::string& folder) {
   std::vector<std::string> out;
   while (const dirent* entry = ::readdir(dir.get())) {
     const std::string name = entry->d_name;
-    if (name.ends_with(".pem") || name.ends_with(".crt") || name.ends_with(".key") || name.ends_with(".cer")) out.push_back(folder + "/" + name);
+    if (name.ends_with(".pem") || name.ends_with(".crt") || name.ends_with(".key") || name.ends_with(".cer")) out.push_back(fmt::format("{}/{}", folder, name));
   }
   std::ranges::sort(out);
   if (out.empty()) return Error{ErrorKind::not_found, "no .pem, .crt, .cer or .key file in it"}.at("read", folder);

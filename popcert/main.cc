@@ -19,7 +19,7 @@
 namespace qpop::popcert {
 
 ExitCode fail(const base::Error& error, ExitCode code) {
-  std::fprintf(stderr, "popcert: %s\n", error.message().c_str());
+  fmt::print(stderr, "popcert: {}\n", error.message());
   return code;
 }
 
@@ -77,14 +77,14 @@ int main(int argc, char** argv) {
     const auto command = parse_command_line({argv + 1, argv + argc});
     if (!command) {
       fail(command.error());
-      std::fputs("popcert --help lists what it can do\n", stderr);
+      fmt::print(stderr, "popcert --help lists what it can do\n");
       return static_cast<int>(ExitCode::usage);
     }
     const auto code = run(*command);
     if (std::fflush(stdout) != 0) return static_cast<int>(fail(qpop::base::Error::from_errno(errno, "write")));
     return static_cast<int>(code);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "popcert: %s\n", error.what());
+    fmt::print(stderr, "popcert: {}\n", error.what());
     return static_cast<int>(ExitCode::failed);
   }
 }

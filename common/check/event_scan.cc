@@ -55,7 +55,7 @@ __attribute__((target("avx2"))) std::size_t run_avx2(const char* data, std::size
     const __m256i here = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
     const __m256i four_on = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 4));
     const __m256i three_on = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 3));
-    __m256i odd = _mm256_cmpeq_epi8(_mm256_min_epu8(here, _mm256_set1_epi8(1)), here);
+    __m256i odd = _mm256_cmpeq_epi8(_mm256_and_si256(here, _mm256_set1_epi8(~1)), zero);
     odd = _mm256_or_si256(odd, _mm256_cmpeq_epi8(here, _mm256_set1_epi8('\r')));
     odd = _mm256_or_si256(odd, _mm256_and_si256(_mm256_cmpeq_epi8(here, _mm256_set1_epi8('F')), _mm256_cmpeq_epi8(four_on, _mm256_set1_epi8(' '))));
     odd = _mm256_or_si256(odd, _mm256_and_si256(_mm256_cmpeq_epi8(here, _mm256_set1_epi8(':')), _mm256_cmpeq_epi8(three_on, _mm256_set1_epi8(':'))));
@@ -67,8 +67,8 @@ __attribute__((target("avx2"))) std::size_t run_avx2(const char* data, std::size
       odd = _mm256_or_si256(odd, _mm256_and_si256(both, _mm256_cmpeq_epi8(last, _mm256_set1_epi8('\n'))));
     }
     if (_mm256_movemask_epi8(odd) != 0) break;
-    const __m256i ends = _mm256_sub_epi8(zero, _mm256_cmpeq_epi8(here, _mm256_set1_epi8('\n')));
-    sums = _mm256_add_epi64(sums, _mm256_sad_epu8(ends, zero));
+    const __m256i ends = _mm256_and_si256(_mm256_cmpeq_epi8(here, _mm256_set1_epi8('\n')), _mm256_set1_epi8(1));
+    sums += _mm256_sad_epu8(ends, zero);
   }
   alignas(32) std::uint64_t all[4];
   _mm256_store_si256(reinterpret_cast<__m256i*>(all), sums);
@@ -83,8 +83,8 @@ struct Sse2 {
   static __m128i load(const char* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); }
 
   static __m128i events(const char* at, __m128i here) {
-    // Only NUL and 0x01 are not above 1.
-    __m128i out = _mm_cmpeq_epi8(_mm_min_epu8(here, _mm_set1_epi8(1)), here);
+    // NUL and 0x01.
+    __m128i out = _mm_cmpeq_epi8(_mm_and_si128(here, _mm_set1_epi8(~1)), _mm_setzero_si128());
     const __m128i from = _mm_and_si128(_mm_cmpeq_epi8(here, _mm_set1_epi8('F')), _mm_cmpeq_epi8(load(at + 4), _mm_set1_epi8(' ')));
     const __m128i time = _mm_and_si128(_mm_cmpeq_epi8(here, _mm_set1_epi8(':')), _mm_cmpeq_epi8(load(at + 3), _mm_set1_epi8(':')));
     out = _mm_or_si128(out, _mm_or_si128(from, time));
@@ -100,6 +100,7 @@ struct Sse2 {
   static std::size_t run(const char* data, std::size_t from, std::size_t to, LineCounts& counts) {
     const __m128i lf = _mm_set1_epi8('\n');
     const __m128i cr = _mm_set1_epi8('\r');
+    const __m128i one = _mm_set1_epi8(1);
     const __m128i zero = _mm_setzero_si128();
     __m128i sums = zero;
     for (; to - from >= kStep; from += kStep) {
@@ -109,8 +110,9 @@ struct Sse2 {
       __m128i odd = _mm_or_si128(events(at, a), events(at + 16, b));
       odd = _mm_or_si128(odd, _mm_or_si128(_mm_cmpeq_epi8(a, cr), _mm_cmpeq_epi8(b, cr)));
       if (_mm_movemask_epi8(odd) != 0) break;
-      const __m128i ends = _mm_sub_epi8(_mm_sub_epi8(zero, _mm_cmpeq_epi8(a, lf)), _mm_cmpeq_epi8(b, lf));
-      sums = _mm_add_epi64(sums, _mm_sad_epu8(ends, zero));
+      // At most 2 in an octet: the sum of the eight in a lane carries nothing over.
+      const __m128i ends = _mm_and_si128(_mm_cmpeq_epi8(a, lf), one) + _mm_and_si128(_mm_cmpeq_epi8(b, lf), one);
+      sums += _mm_sad_epu8(ends, zero);
     }
     alignas(16) std::uint64_t both[2];
     _mm_store_si128(reinterpret_cast<__m128i*>(both), sums);
@@ -122,12 +124,11 @@ struct Sse2 {
     return static_cast<std::uint32_t>(_mm_movemask_epi8(a)) | static_cast<std::uint32_t>(_mm_movemask_epi8(b)) << 16U;
   }
 
-  static std::size_t next(const char* data, std::size_t from, std::size_t to, LineCounts& counts) {
+  static std::size_t next(const char* data, std::size_t from, std::size_t to, LineCounts& counts, bool avx2) {
     const __m128i lf = _mm_set1_epi8('\n');
     const __m128i cr = _mm_set1_epi8('\r');
-    static const bool kAvx2 = __builtin_cpu_supports("avx2") != 0;
     for (;;) {
-      from = kAvx2 ? run_avx2<kDelimiters>(data, from, to, counts) : run(data, from, to, counts);
+      from = avx2 ? run_avx2<kDelimiters>(data, from, to, counts) : run(data, from, to, counts);
       if (to - from < kStep) return next_slowly(data, from, to, kDelimiters, counts);
       const char* at = data + from;
       const __m128i a = load(at);
@@ -152,10 +153,13 @@ struct Sse2 {
 
 }  // namespace
 
-std::size_t next_event(const char* data, std::size_t from, std::size_t to, bool delimiters, LineCounts& counts, EventKernel kernel) {
+std::size_t next_event(const char* data, std::size_t from, std::size_t to, bool delimiters, LineCounts& counts, mbox::Kernel kernel) {
 #if defined(__SSE2__)
-  if (kernel == EventKernel::best)
-    return delimiters ? Sse2<true>::next(data, from, to, counts) : Sse2<false>::next(data, from, to, counts);
+  static const bool kAvx2 = __builtin_cpu_supports("avx2") != 0;
+  if (kernel != mbox::Kernel::portable) {
+    const bool avx2 = kAvx2 && kernel == mbox::Kernel::best;
+    return delimiters ? Sse2<true>::next(data, from, to, counts, avx2) : Sse2<false>::next(data, from, to, counts, avx2);
+  }
 #else
   static_cast<void>(kernel);
 #endif

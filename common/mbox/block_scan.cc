@@ -158,6 +158,7 @@ PlainRun plain_run_sse2(const char* data, std::size_t blocks, std::uint64_t lf1)
   const __m128i lf = _mm_set1_epi8('\n');
   const __m128i cr = _mm_set1_epi8('\r');
   const __m128i first = _mm_set1_epi8(first_octet(kSeparator));
+  const __m128i one = _mm_set1_epi8(1);
   const __m128i zero = _mm_setzero_si128();
   __m128i counted = zero;
   PlainRun run;
@@ -170,11 +171,12 @@ PlainRun plain_run_sse2(const char* data, std::size_t blocks, std::uint64_t lf1)
       const __m128i found = _mm_cmpeq_epi8(piece, lf);
       odd = _mm_or_si128(odd, _mm_cmpeq_epi8(piece, cr));
       if constexpr (kSeparator == Separator::mmdf) odd = _mm_or_si128(odd, _mm_cmpeq_epi8(piece, first));
-      sum = _mm_sub_epi8(sum, found);
+      // At most 4 in an octet: the sum of the eight in a lane carries nothing over.
+      sum += _mm_and_si128(found, one);
       ends |= std::uint64_t{static_cast<std::uint32_t>(_mm_movemask_epi8(found))} << (i * 16);
     }
     if (_mm_movemask_epi8(odd) != 0 || (ends & (ends << 1U | lf1)) != 0) break;
-    counted = _mm_add_epi64(counted, _mm_sad_epu8(sum, zero));
+    counted += _mm_sad_epu8(sum, zero);
     lf1 = ends >> 63U;
     run.ends = ends;
   }
@@ -190,8 +192,6 @@ __attribute__((target("avx2"))) PlainRun plain_run_avx2(const char* data, std::s
   const __m256i lf = _mm256_set1_epi8('\n');
   const __m256i cr = _mm256_set1_epi8('\r');
   const __m256i first = _mm256_set1_epi8(first_octet(kSeparator));
-  const __m256i zero = _mm256_setzero_si256();
-  __m256i counted = zero;
   PlainRun run;
   for (; run.blocks < blocks; ++run.blocks) {
     const char* at = data + run.blocks * kBlock;
@@ -206,13 +206,10 @@ __attribute__((target("avx2"))) PlainRun plain_run_avx2(const char* data, std::s
     const std::uint64_t ends = std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(la))} |
                                std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(lb))} << 32U;
     if (_mm256_movemask_epi8(odd) != 0 || (ends & (ends << 1U | lf1)) != 0) break;
-    counted = _mm256_add_epi64(counted, _mm256_sad_epu8(_mm256_sub_epi8(zero, _mm256_add_epi8(la, lb)), zero));
+    run.lf += static_cast<unsigned>(std::popcount(ends));
     lf1 = ends >> 63U;
     run.ends = ends;
   }
-  alignas(32) std::uint64_t sums[4];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(sums), counted);
-  run.lf = sums[0] + sums[1] + sums[2] + sums[3];
   return run;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The inner loop of the mailbox scan: line ends, empty lines and possible separators, 64 octets at a time.
 //
-// Why a file of its own: this is the one place that knows of vector instructions. Two implementations, SSE2 (part of
+// Why a file of its own: in this folder it is the one place that knows of vector instructions. Its implementations, AVX2, SSE2 (part of
 // every x86-64) and portable, are proven equal by tests/unit/mbox.
 #pragma once
 
