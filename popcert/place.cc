@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
-#include <memory>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "common/base/unique_fd.h"
@@ -40,8 +40,9 @@ base::Status write_whole(int fd, std::string_view octets) {
 std::string resolved(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return path;
-  const std::unique_ptr<char, decltype([](char* text) { std::free(text); })> real{::realpath(path.c_str(), nullptr)};
-  return real == nullptr ? path : std::string{real.get()};
+  std::error_code failed;
+  auto real = std::filesystem::canonical(path, failed);
+  return failed ? path : real.string();
 }
 
 /// A server without root's rights must still be able to read it.

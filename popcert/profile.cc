@@ -205,7 +205,7 @@ base::Status write_all(const Command& command, const Place& place) {
   const std::array files{std::pair{std::string{"config-v1.1.xml"}, autoconfig(*account)}, std::pair{account->login + ".mobileconfig", mobileconfig(*account, authority)},
                          std::pair{std::string{"srv-records.txt"}, records(*account)}, std::pair{account->login + ".txt", instructions(*account, own, authority)}};
   for (const auto& [name, text] : files) {
-    if (auto done = write_file(folder + "/" + name, text, 0644, true); !done) return done;
+    if (auto done = write_file(fmt::format("{}/{}", folder, name), text, 0644, true); !done) return done;
   }
   if (authority != nullptr) {
     if (auto done = write_file(folder + "/ca.pem", authority->pem(), 0644, true); !done) return done;

@@ -5,12 +5,12 @@
 // owner before it reads a byte of mail, of a ledger or of a journal.
 // Runs as: root, or the caller; the children as the owner of the mail. Source: popcheck(8).
 #include <fcntl.h>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -197,12 +197,7 @@ class Printer {
     if (command_.json) fmt::print("]\n");
     if (std::fflush(stdout) != 0) return kFailed;
     if (command_.report.empty()) return code_;
-    std::array<char, 64> when{};
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    ::gmtime_r(&now, &parts);
-    std::strftime(when.data(), when.size(), "%Y-%m-%d %H:%M:%S UTC", &parts);
-    auto written = write_page(command_.report, make_page(pages_, when.data()));
+    auto written = write_page(command_.report, make_page(pages_, fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(std::time(nullptr)))));
     if (written) return code_;
     fmt::print(stderr, "popcheck: {}\n", written.error().message());
     return kFailed;

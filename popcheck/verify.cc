@@ -13,8 +13,7 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
-#include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -111,25 +110,29 @@ bool pass(int fd, std::uint64_t from, std::uint64_t to, Take&& take) {
   return true;
 }
 
-/// One line: a word and what sscanf makes of the rest.
+/// One line: a word, then numbers and hashes.
 bool parse_line(const std::string& line, Book& book) {
-  std::array<char, 65> hash{};
-  std::array<char, 65> other{};
-  Edit edit{};
-  Part part{};
-  unsigned long long a = 0, b = 0, c = 0, d = 0;
-  const char* text = line.c_str();
-  if (line.starts_with("spool ")) return book.spool = line.substr(6), true;
-  if (line.starts_with("made ")) return true;
-  if (std::sscanf(text, "before %llu %64s", &a, hash.data()) == 2) return book.before = a, book.before_hash = hash.data(), true;
-  if (std::sscanf(text, "after %llu %64s", &a, hash.data()) == 2) return book.after = a, book.after_hash = hash.data(), true;
-  if (std::sscanf(text, "quarantine %llu %64s", &a, hash.data()) == 2) return book.quarantine = a, book.quarantine_hash = hash.data(), true;
-  if (std::sscanf(text, "sum %llu = %llu + %llu - %llu", &a, &b, &c, &d) == 4) return book.sum = {a, b, c, d}, true;
-  if (std::sscanf(text, "edit %llu %llu %llu %llu ", &a, &b, &c, &d) == 4) return edit = {a, b, c, d}, book.edits.push_back(edit), true;
-  if (std::sscanf(text, "message %llu %llu %64s %llu %llu %64s", &a, &b, hash.data(), &c, &d, other.data()) != 6) return false;
-  book.old_parts.push_back({a, b, hash.data()});
-  book.new_parts.push_back({c, d, other.data()});
-  return true;
+  std::istringstream in{line};
+  std::string word;
+  in >> word;
+  if (word == "spool") return book.spool = line.substr(6), true;
+  if (word == "made") return true;
+  if (word == "before") return !(in >> book.before >> book.before_hash).fail();
+  if (word == "after") return !(in >> book.after >> book.after_hash).fail();
+  if (word == "quarantine") return !(in >> book.quarantine >> book.quarantine_hash).fail();
+  if (word == "sum") {
+    std::array<char, 3> signs{};
+    in >> book.sum[0] >> signs[0] >> book.sum[1] >> signs[1] >> book.sum[2] >> signs[2] >> book.sum[3];
+    return !in.fail() && signs == std::array{'=', '+', '-'};
+  }
+  if (word == "edit") {
+    auto& edit = book.edits.emplace_back();
+    return !(in >> edit.old_at >> edit.removed >> edit.new_at >> edit.inserted).fail();
+  }
+  if (word != "message") return false;
+  auto& old_part = book.old_parts.emplace_back();
+  auto& new_part = book.new_parts.emplace_back();
+  return !(in >> old_part.at >> old_part.size >> old_part.hash >> new_part.at >> new_part.size >> new_part.hash).fail();
 }
 
 std::string parse(int fd, Book& book) {
