@@ -201,22 +201,26 @@ def nmh(site):
     assert site.read_spool() == b""
 
 
+def mutt_takes_all(site, name, url, settings):
+    """mutt fetches and deletes everything at the address, with these settings beside the usual ones."""
+    rc, box = os.path.join(site.home, "muttrc"), os.path.join(site.home, f"box.{name}")
+    fresh(site)
+    open(box, "w").close()
+    write(rc, f'set pop_host="{url}"\nset pop_user="ada"\nset pop_pass="{PASSWORD}"\n{settings}set pop_delete=yes\nset quit=yes\n'
+              f'set move=no\nset folder="{site.home}"\nset spoolfile="{box}"\nset mbox_type=mbox\n', site=site)
+    site.own(site.home)
+    # Without a terminal of its own mutt refuses to run; an answer of "no" ends any question.
+    site.run(["env", "TERM=xterm", "script", "-qec", f"mutt -n -F {rc} -f {box} -e 'push <fetch-mail><quit>'", "/dev/null"], check=False, timeout=60)
+    assert_all_there(open(box, "rb").read(), f"mutt {name}")
+    assert site.read_spool() == b""
+
+
 def mutt(site):
     need("mutt")
     need("script")
-    rc = os.path.join(site.home, "muttrc")
     for authenticators in ("apop:user", "SCRAM-SHA-256", "CRAM-MD5", "PLAIN"):
-        fresh(site)
-        box = os.path.join(site.home, f"box.{authenticators}")
-        open(box, "w").close()
-        write(rc, f'set pop_host="pop://127.0.0.1:{site.port}"\nset pop_user="ada"\nset pop_pass="{PASSWORD}"\n'
-                  f'set pop_authenticators="{authenticators}"\nset pop_delete=yes\nset ssl_starttls=no\nset ssl_force_tls=no\nset quit=yes\n'
-                  f'set move=no\nset folder="{site.home}"\nset spoolfile="{box}"\nset mbox_type=mbox\n', site=site)
-        site.own(site.home)
-        # Without a terminal of its own mutt refuses to run; an answer of "no" ends any question.
-        site.run(["env", "TERM=xterm", "script", "-qec", f"mutt -n -F {rc} -f {box} -e 'push <fetch-mail><quit>'", "/dev/null"], check=False, timeout=60)
-        assert_all_there(open(box, "rb").read(), f"mutt {authenticators}")
-        assert site.read_spool() == b""
+        mutt_takes_all(site, authenticators, f"pop://127.0.0.1:{site.port}",
+                       f'set pop_authenticators="{authenticators}"\nset ssl_starttls=no\nset ssl_force_tls=no\n')
 
 
 def main():

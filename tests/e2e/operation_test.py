@@ -74,12 +74,17 @@ def who(site):
     assert not os.path.exists(os.path.join(site.state, "control"))
 
 
-def counters(site):
-    path = os.path.join(site.root, "metrics")
+def start_counting(site):
+    """A server anew that shows its counters at the port returned."""
     site.stop()
     port = free_port()
     site.start_tls(**{"metrics-listen": f"127.0.0.1:{port}"})
     wait_until(lambda: os.path.exists(os.path.join(site.state, "control")), what="the server")
+    return port
+
+
+def counters(site):
+    port = start_counting(site)
     before = wait_until(lambda: try_fetch(("127.0.0.1", port)), what="counters")
     assert before["popper_connections_total"] == 0 and 80 < before["popper_certificate_days"] <= 90, before
     client = secure(site.connect_tls(), context_for(site.root_certificate))
@@ -107,6 +112,15 @@ def counters(site):
     assert log.count("POP login by user") == 2 and log.count("[AUTH] Failed attempted login") == 1
     ends = re.findall(r'\(v[^)]*\) POP session of user "ada" at \(127\.0\.0\.1\) 127\.0\.0\.1 ended: (\w+); (\d+) messages in (\d+) octets sent, (\d+) deleted, \d+ seconds', log)
     assert [(why, sent, deleted) for why, sent, _, deleted in ends] == [("quit", "2", "1"), ("closed", "0", "0")], ends
+
+
+def places(site):
+    """Where the counters are shown: a port of this host or a socket, and nowhere else; whoever asks there keeps nobody out."""
+    port = start_counting(site)
+    path = os.path.join(site.root, "metrics")
+    for _ in range(3):
+        Pop(site.connect()).ok("QUIT")
+    wait_until(lambda: fetch(("127.0.0.1", port))["popper_connections_total"] == 3, what="the counters before the reload")
     site.write_config(**{**site.listening, "metrics-listen": path})
     site.process.send_signal(signal.SIGHUP)
     wait_until(lambda: os.path.exists(path), what="the other place of the counters")
@@ -139,7 +153,7 @@ def counters(site):
         assert b"metrics-listen" in site.run([program("popper"), "--check", "-f", site.config], check=False).stderr, wrong_place
 
 
-CASES = {"who": who, "counters": counters}
+CASES = {"who": who, "counters": counters, "places": places}
 
 
 def main():

@@ -238,110 +238,8 @@ def deliveries():
         print(f"{total} messages delivered, {repairs.count(REPAIRED)} repairs and undos meanwhile")
 
 
-def producers():
-    """What six programs write is clean."""
-    import mailbox as python_mailbox
-    import shutil
-    with Site(uid=named_uid()) as site:
-        case = Case(site)
-        done = []
-
-        def check(name, path):
-            os.chmod(path, 0o600)
-            site.own(site.home)
-            report = json.loads(case.run("--json", path, "--ledger-dir", site.home, code=CLEAN))[0]
-            assert report["messages"] == report["served"] > 1, (name, report)
-            assert all(f["severity"] == "note" for f in report["findings"]), (name, report["findings"])
-            done.append(f"{name} ({report['messages']})")
-
-        path = os.path.join(site.home, "python")
-        box = python_mailbox.mbox(path)
-        for i in range(20):
-            mail = python_mailbox.mboxMessage(without_first_line(message(i)).rstrip(b"\n") + b"\n\nFrom here on.\n")
-            mail.set_from(f"ada{i}@example.org", True)
-            box.add(mail)
-        box.close()
-        check("Python mailbox", path)
-        for agent, make in (("procmail", delivery_test.procmail), ("maildrop", delivery_test.maildrop)):
-            if shutil.which(agent):
-                path = os.path.join(site.home, agent)
-                argv = make(site, path)
-                for i in range(20):
-                    site.run(argv, input=delivery_test.mail(i))
-                check(agent, path)
-        path = os.path.join(site.home, "mutt")
-        if shutil.which("mutt"):
-            source = os.path.join(site.home, "source")
-            rc = os.path.join(site.home, "muttrc")
-            with open(rc, "w") as file:
-                file.write("set confirmappend=no confirmcreate=no save_empty=yes quit=yes copy=no\n")
-            open(source, "w").close()
-            site.own(site.home)
-            # It wants a terminal whose other side does not hang up; each run appends one message.
-            keys = f"push '<copy-message>{path}<enter><exit>'"
-            kept, other = os.pipe()
-            for i in range(10):
-                # On a busy machine it may leave before it has seen the keys.
-                if os.path.exists(path) and open(path, "rb").read().count(b"\nSubject: ") >= 3:
-                    break
-                with open(source, "wb") as file:
-                    file.write(message(i + 1))
-                site.own(site.home)
-                site.run(["timeout", "10", "env", "TERM=xterm", "script", "-qec", f'mutt -n -F {rc} -f {source} -e "{keys}"', "/dev/null"], check=False, timeout=60,
-                         stdin=kept)
-            os.close(kept)
-            os.close(other)
-            if os.path.exists(path) and open(path, "rb").read().count(b"\nSubject: ") >= 2:
-                check("mutt", path)
-            else:
-                done.append("not mutt, which saw no terminal")
-        path = os.path.join(site.home, "nmh")
-        if os.path.exists("/usr/bin/mh/packf"):
-            folder = os.path.join(site.home, "Mail", "inbox")
-            os.makedirs(folder)
-            with open(os.path.join(site.home, ".mh_profile"), "w") as file:
-                file.write("Path: Mail\n")
-            for i in range(1, 6):
-                with open(os.path.join(folder, str(i)), "wb") as file:
-                    file.write(without_first_line(message(i)))
-            site.own(site.home)
-            site.run(["/usr/bin/mh/packf", "+inbox", "-file", path])
-            check("nmh", path)
-        if shutil.which("git"):
-            path = os.path.join(site.home, "patches")
-            top = os.path.join(site.home, "repository")
-            os.mkdir(top)
-            site.own(site.home)
-            git = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-C", top]
-            site.run([*git, "init", "-q"])
-            for i in range(5):
-                with open(os.path.join(top, "file"), "a") as file:
-                    file.write(f"From line {i}\n")
-                site.own(top)
-                site.run([*git, "add", "file"])
-                site.run([*git, "commit", "-q", "-m", f"area: change {i}\n\nFrom now on\n"])
-            with open(path, "wb") as file:
-                file.write(site.run([*git, "format-patch", "--stdout", "--root"]).stdout)
-            check("git format-patch", path)
-        uw = (b"From MAILER-DAEMON Thu Nov 29 10:11:12 2024\nDate: 29 Nov 2024 10:11:12 +0000\nFrom: Mail System Internal Data <MAILER-DAEMON@example.net>\n"
-              b"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\nMessage-ID: <1732874000@example.net>\nX-IMAP: 1732874000 0000000003\nStatus: RO\n\n"
-              b"This text is part of the internal format of your mail folder.\n\n")
-        flags = [message(i + 1, extra=b"Status: RO\nX-Status: A\nX-Keywords:\nX-UID: %d\n" % (i + 1)) for i in range(5)]
-        path = os.path.join(site.home, "uw")
-        with open(path, "wb") as file:
-            file.write(uw + b"".join(flags))
-        check("UW", path)
-        path = os.path.join(site.home, "dovecot")
-        first = message(1, extra=b"X-IMAPbase: 1732874000 0000000003\nX-UID: 1\nStatus: O\nContent-Length: 7\n")
-        with open(path, "wb") as file:
-            file.write(first + b"".join(message(i, extra=b"X-UID: %d\nStatus: O\nContent-Length: 7\n" % i) for i in range(2, 6)))
-        check("Dovecot", path)
-        print("clean: " + ", ".join(done))
-        assert sum(not name.startswith("not ") for name in done) >= 6, done
-
-
-def uses():
-    """Exit codes, JSON, page, all spools, standard input, questions, surroundings."""
+def commands():
+    """Exit codes, explanations, JSON, all spools, standard input."""
     with Site(users=("ada", "bob")) as site:
         case = Case(site)
         case.run("--nonsense", code=USAGE)
@@ -368,7 +266,13 @@ def uses():
         assert "standard input: 3 errors" in text, text
         case.run("--stdin", code=CLEAN, input=mailbox(2))
         case.run("--stdin", "--repair", code=USAGE, input=b"")
-        # What stands around the spool.
+
+
+def surroundings():
+    """What stands around the spool is found, and kept from a repair where popper would not open it either."""
+    with Site(users=("bob",)) as site:
+        case = Case(site)
+        bob = site.put_spool("bob", damaged())
         lock = bob + ".lock"
         with open(lock, "w") as file:
             file.write("999999\n")
@@ -388,7 +292,12 @@ def uses():
         found = {f["id"] for f in json.loads(case.run("--json", "bob", code=FINDINGS))[0]["findings"]}
         assert "not-a-file" in found and "foreign-start" not in found, found
         os.unlink(bob)
-        # A doubtful place is left alone, changed when asked, and asked about.
+
+
+def asked():
+    """A doubtful place is left alone, changed when asked, and asked about; an open session keeps its offsets."""
+    with Site(users=("ada", "bob")) as site:
+        case = Case(site)
         doubtful = message(1)[:-1] + b"\nFrom bob@example.org Fri Nov 30 10:11:12 2012\nas he wrote\n\n" + message(2)
         quoted = doubtful.replace(b"\nFrom bob", b"\n>From bob")
         site.put_spool("bob", doubtful)
@@ -495,4 +404,5 @@ def root():
 
 
 if __name__ == "__main__":
-    {"serve": serve, "ledger": ledger, "killed": killed, "deliveries": deliveries, "producers": producers, "uses": uses, "page": page, "root": root}[sys.argv[1]]()
+    {"serve": serve, "ledger": ledger, "killed": killed, "deliveries": deliveries, "commands": commands, "surroundings": surroundings,
+     "asked": asked, "page": page, "root": root}[sys.argv[1]]()
