@@ -58,6 +58,7 @@ class Dialogue {
   void err(std::string_view text);
   void say_error(std::string_view text);
   void sign_off();
+  void give_up_maildrop();
   [[nodiscard]] std::string who() const;
 
   // authorization.cc

@@ -27,11 +27,17 @@ void Dialogue::on_quit() {
     if (state_ == State::authorization && has_user_) {
       log::warning("Possible probe of account {} from host {} ({})", base::escape_word(user_, 80), start_.client.view(), start_.client.view());
     }
-    if (maildrop_) (void)monitor_.send(make_report(), {}, false);
+    if (maildrop_) {
+      (void)monitor_.send(make_report(), {}, false);
+      give_up_maildrop();
+    }
     sign_off();
   }
   if (state_ != State::done) finish(End::quit);
 }
+
+/// The lock goes before the answer, so that a client that reconnects at once does not find its own last session.
+void Dialogue::give_up_maildrop() { maildrop_.reset(); }
 
 ipc::SessionReport Dialogue::make_report() const {
   ipc::SessionReport report;
@@ -82,9 +88,8 @@ void Dialogue::conclude_update(const ipc::Channel& maildrop) {
   const bool is_committed = frame && frame->read(committed);
   if (is_committed) frame = maildrop.receive(kFinishMs);
   const auto report = make_report();
-  // The lock goes before the answer, so that a client that reconnects at once does not find its own last session.
   if (frame) (void)maildrop.receive(kFinishMs);
-  maildrop_.reset();
+  give_up_maildrop();
   // Neither finished nor failed: it goes on, or died and is recovered; the messages are gone either way.
   if (is_committed ? !frame || frame->read(done) : frame && frame->read(done)) {
     (void)monitor_.send(report, {}, false);

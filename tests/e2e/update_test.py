@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What a client is told when its update takes long, dies, or fails behind the commit point. Usage: update_test.py CASE."""
+import fcntl
 import os
 import re
 import signal
@@ -132,6 +133,18 @@ def reconnects_at_once(site):
     assert site.read_spool() == b""
 
 
+def unlocks_before_the_answer(site):
+    """Nothing was deleted: the session lock is free when the client has its answer."""
+    site.put_spool("ada", mailbox(1))
+    for _ in range(40):
+        client = Pop(site.connect())
+        client.login("ada")
+        with open(os.path.join(site.state, "v", "ada", "session"), "rb") as held:
+            client.ok("QUIT")
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        client.close()
+
+
 def locked(site):
     """Another program holds the lock file until the patience is over."""
     site.put_spool("ada", mailbox(3))
@@ -161,7 +174,7 @@ def changed(site):
     assert site.read_spool() == other + twin + twin
 
 
-CASES = {"locked": locked, "changed": changed, "committed-and-slow": committed_and_slow, "killed": killed, "reconnects-at-once": reconnects_at_once}
+CASES = {"unlocks-before-the-answer": unlocks_before_the_answer, "locked": locked, "changed": changed, "committed-and-slow": committed_and_slow, "killed": killed, "reconnects-at-once": reconnects_at_once}
 
 
 def main():
