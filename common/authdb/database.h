@@ -99,7 +99,7 @@ class Database {
  private:
   friend base::Result<struct Compaction> compact(const Place& place);
   Database(db::Environment environment, Meta meta, std::string path)
-      : environment_(std::move(environment)), meta_(meta), path_(std::move(path)) {}
+      : environment_(std::move(environment)), meta_(std::move(meta)), path_(std::move(path)) {}
 
   db::Environment environment_;
   Meta meta_;

@@ -36,19 +36,20 @@ struct Buffer {
 };
 
 /// crypt_data keeps the password and key schedules.
-struct WipeAndFree {
-  void operator()(crypt_data* data) const {
-    ::explicit_bzero(data, sizeof *data);
-    delete data;
-  }
+struct Schedules {
+  crypt_data data{};
+  Schedules() = default;
+  Schedules(const Schedules&) = delete;
+  Schedules& operator=(const Schedules&) = delete;
+  ~Schedules() { base::wipe(reinterpret_cast<char*>(&data), sizeof data); }
 };
 
 /// Empty when crypt(3) refuses the setting or the password.
 std::string crypt_of(std::string_view setting, const Secret& password) {
-  const std::unique_ptr<crypt_data, WipeAndFree> data{new crypt_data{}};
+  const auto made_in = std::make_unique<Schedules>();
   const Buffer phrase{password.view()};
   const std::string text{setting};
-  const char* const made = ::crypt_rn(phrase.octets.data(), text.c_str(), data.get(), sizeof *data);
+  const char* const made = ::crypt_rn(phrase.octets.data(), text.c_str(), &made_in->data, sizeof made_in->data);
   return made != nullptr ? made : "";
 }
 

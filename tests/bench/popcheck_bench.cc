@@ -2,7 +2,6 @@
 // Both readings of popcheck over a clean spool, against memchr over the same octets, read alike from the page cache; and the
 // memory that a check takes. Exit code 1 when a check takes more than three times as long, or more than 32 MiB.
 // Usage: popcheck_bench [MIB [OCTETS-OF-A-MESSAGE [FOLDER [ROUNDS]]]]
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -15,41 +14,22 @@
 #include <string>
 #include <vector>
 
-#include "common/base/unique_fd.h"
 #include "common/check/reading.h"
+#include "tests/bench/bench_spool.h"
 
 namespace {
 
 using namespace qpop;
 
 std::string make_message(std::size_t number, std::size_t octets) {
-  std::string text = fmt::format(
-      "From sender{0}@example.org Thu Nov 28 23:33:09 2024\nReturn-Path: <sender{0}@example.org>\n"
-      "Received: from relay.example.org (relay.example.org [192.0.2.7])\n\tby mail.example.net (Postfix) with ESMTPS id {0:012X}\n"
-      "\tfor <ada@example.net>; Thu, 28 Nov 2024 23:33:09 +0100\nMessage-Id: <{0}.generated@example.org>\n"
-      "Date: Thu, 28 Nov 2024 23:33:08 +0100\nFrom: Sender <sender{0}@example.org>\nTo: Ada <ada@example.net>\nSubject: message {0}\n"
-      "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"part-{0}\"\nStatus: RO\n\n--part-{0}\nContent-Type: text/plain\n\n",
-      number);
+  std::string text = bench::message_head(number);
+  text += fmt::format("Content-Type: multipart/mixed; boundary=\"part-{0}\"\n\n--part-{0}\nContent-Type: text/plain\n\n", number);
   const auto end = fmt::format("--part-{}--\n\n", number);
   // A third of it is text with empty lines, the rest a part in base64.
-  for (std::size_t line = 0; text.size() + end.size() < octets / 3;) text += ++line % 12 == 0 ? "\n" : "The quick brown fox jumps over the lazy dog and writes one more line.\n";
+  if (text.size() + end.size() < octets / 3) text += bench::prose(octets / 3 - text.size() - end.size());
   text += fmt::format("--part-{}\nContent-Type: image/png\nContent-Transfer-Encoding: base64\n\n", number);
   while (text.size() + end.size() + 77 < octets) text += "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9\n";
   return text + end;
-}
-
-base::UniqueFd make_spool(std::string name, std::size_t mib, std::size_t octets) {
-  base::UniqueFd fd{::mkstemp(name.data())};
-  ::unlink(name.c_str());
-  std::string block;
-  for (std::size_t number = 0, done = 0; fd.valid() && done < mib << 20U; ++number) {
-    block += make_message(number, octets);
-    if (block.size() < (1U << 20U)) continue;
-    if (::write(fd.get(), block.data(), block.size()) != static_cast<ssize_t>(block.size())) return {};
-    done += block.size();
-    block.clear();
-  }
-  return fd;
 }
 
 class FileBytes final : public check::Bytes {
@@ -112,7 +92,7 @@ int main(int argc, char** argv) {
   const std::size_t octets = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 20'000;
   const std::string folder = argc > 3 ? argv[3] : "/tmp";
   const int rounds = argc > 4 ? std::atoi(argv[4]) : 5;
-  const auto fd = make_spool(folder + "/popcheck_bench.XXXXXX", mib, octets);
+  const auto fd = bench::make_spool(folder, mib << 20U, [&](std::size_t number) { return make_message(number, octets); });
   if (!fd.valid()) return 1;
   const long memory = memory_of_a_check(fd.get());
   std::vector<char> buffer(256UL * 1024);

@@ -17,41 +17,16 @@
 #include "common/base/unique_fd.h"
 #include "common/mbox/scanner.h"
 #include "common/mbox/unique_id.h"
+#include "tests/bench/bench_spool.h"
 
 namespace {
 
 using namespace qpop;
 
 std::string make_message(std::size_t number, std::size_t octets) {
-  std::string text = fmt::format(
-      "From sender{0}@example.org Thu Nov 29 23:33:09 2024\n"
-      "Return-Path: <sender{0}@example.org>\nReceived: from relay.example.org (relay.example.org [192.0.2.7])\n"
-      "\tby mail.example.net (Postfix) with ESMTPS id {0:012X}\n\tfor <ada@example.net>; Thu, 29 Nov 2024 23:33:09 "
-      "+0100\n"
-      "Message-Id: <{0}.generated@example.org>\nDate: Thu, 29 Nov 2024 23:33:08 +0100\nFrom: Sender "
-      "<sender{0}@example.org>\n"
-      "To: Ada <ada@example.net>\nSubject: message {0}\nMIME-Version: 1.0\nContent-Type: text/plain; "
-      "charset=utf-8\nStatus: RO\n\n",
-      number);
-  std::size_t line = 0;
-  while (text.size() + 74 < octets) {
-    text += ++line % 12 == 0 ? "\n" : "The quick brown fox jumps over the lazy dog and writes one more line.\n";
-  }
+  std::string text = bench::message_head(number) + "Content-Type: text/plain; charset=utf-8\n\n";
+  if (text.size() + 4 < octets) text += bench::prose(octets - text.size() - 4);
   return text + "\n";
-}
-
-base::UniqueFd make_spool(std::string name, std::size_t megabytes, std::size_t octets) {
-  base::UniqueFd fd{::mkstemp(name.data())};
-  ::unlink(name.c_str());
-  std::string block;
-  for (std::size_t number = 0, done = 0; fd.valid() && done < megabytes * 1'000'000; ++number) {
-    block += make_message(number, octets);
-    if (block.size() < (1U << 20U)) continue;
-    if (::write(fd.get(), block.data(), block.size()) != static_cast<ssize_t>(block.size())) return {};
-    done += block.size();
-    block.clear();
-  }
-  return fd;
 }
 
 struct Times {
@@ -121,7 +96,7 @@ int main(int argc, char** argv) {
   const std::size_t megabytes = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 400;
   const std::size_t octets = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 20'000;
   const std::string folder = argc > 3 ? argv[3] : "/tmp";
-  const auto fd = make_spool(folder + "/scan_bench.XXXXXX", megabytes, octets);
+  const auto fd = bench::make_spool(folder, megabytes * 1'000'000, [&](std::size_t number) { return make_message(number, octets); });
   if (!fd.valid()) return 1;
   const int rounds = argc > 4 ? std::atoi(argv[4]) : 5;
   for (const auto kernel : {mbox::Kernel::best, mbox::Kernel::sse2, mbox::Kernel::portable}) {
