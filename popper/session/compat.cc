@@ -225,10 +225,18 @@ void Dialogue::end_without_quit() {
 
 void Dialogue::trace(std::string_view direction, std::string_view text) const {
   if (start_.debug == 0 && rules_.debug == 0) return;
-  const auto blank = std::min(text.find(' '), text.size());
-  const bool secret = direction == "command" && (base::equal_ignoring_case(text.substr(0, blank), "PASS") || base::equal_ignoring_case(text.substr(0, blank), "AUTH") ||
-                                                  base::equal_ignoring_case(text.substr(0, blank), "APOP"));
-  log::write(log::Severity::debug, fmt::format("{}: {} {}", who(), direction, base::escape_untrusted(secret ? text.substr(0, blank) : text, 300)));
+  log::write(log::Severity::debug, fmt::format("{}: {} {}", who(), direction, base::escape_untrusted(text, 300)));
+}
+
+/// No password: neither an argument that may be one, nor a line before login that is none of our commands, such as the answer to a
+/// challenge that the client thought it had.
+void Dialogue::trace_command(const pop3::Command& command) const {
+  using enum pop3::Verb;
+  const auto line = client_.line();
+  const bool odd = command.verb == unknown || command.has_nul || command.bad_utf8;
+  if (odd && state_ == State::authorization) return trace("command", fmt::format("not known, of {} octets", line.size()));
+  const bool secret = command.verb == pass || command.verb == auth || command.verb == apop;
+  trace("command", secret ? line.substr(0, line.find_first_of(" \t")) : line);
 }
 
 }  // namespace qpop::session

@@ -133,6 +133,7 @@ class Dialogue {
   [[nodiscard]] base::Status mark_retrieved();
   void end_without_quit();
   void trace(std::string_view direction, std::string_view text) const;
+  void trace_command(const pop3::Command& command) const;
 
   // xmit.cc
   void on_xmit();

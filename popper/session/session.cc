@@ -112,7 +112,7 @@ void Dialogue::handle_monitor() {
 
 void Dialogue::handle_line() {
   auto command = pop3::parse_command(client_.line());
-  trace("command", client_.line());
+  trace_command(command);
   if (command.has_nul) return err("Command line holds a NUL octet.");
   if (command.bad_utf8) return err("Command line holds octets that are neither printable ASCII nor UTF-8.");
   expand_macros(command);

@@ -21,6 +21,7 @@ single: popper as inetd starts it, on one end of a socket pair. tcp: the daemon 
   @eof                     expects the end of the connection
   @reconnect               a new connection to the same server (tcp and single)
   @log TEXT                expects TEXT in the log at the end; warnings and errors nobody expects fail the test
+  @log-not TEXT            TEXT must not stand in the log
   @after maildrop unchanged | empty | NAME
 """
 import hashlib
@@ -245,8 +246,11 @@ def await_log(site, expected):
         time.sleep(0.02)
 
 
-def check_log(site, expected):
+def check_log(site, expected, unwanted):
     log = site.log()
+    for text in unwanted:
+        if text in log:
+            raise Failure(f"this must not be logged: {text}\nlog:\n{log}")
     for text in expected:
         if text not in log:
             raise Failure(f"log line expected: {text}\nlog:\n{log}")
@@ -260,7 +264,7 @@ def play(mode, path):
         lines = [line.rstrip("\n") for line in file]
     if not lines or not lines[0].startswith("#") or not re.search(r"RFC|field|design|Qpopper", lines[0]):
         raise Failure("the first line must be a comment that cites its source")
-    steps, config, maildrop, inline, expected = [], {}, "none", [], []
+    steps, config, maildrop, inline, expected, unwanted = [], {}, "none", [], [], []
     at = 0
     while at < len(lines):
         line = lines[at]
@@ -276,6 +280,8 @@ def play(mode, path):
             at += maildrop == "inline"
         elif line.startswith("@log "):
             expected.append(line[5:])
+        elif line.startswith("@log-not "):
+            unwanted.append(line[9:])
         elif line and not line.startswith("#") and line != "@outside-tls":
             steps.append((at, line))
     with TlsSite(config) if mode in ("stls", "tls") else Site(config) as site:
@@ -290,7 +296,7 @@ def play(mode, path):
                 site.process.wait(20)
             await_log(site, expected)
             site.stop()
-            check_log(site, expected)
+            check_log(site, expected, unwanted)
         except (Failure, AssertionError, OSError) as failure:
             raise Failure(f"{os.path.basename(path)} ({mode}) line {number}: {line}\n{failure}\nlog:\n{site.log()}") from None
 
