@@ -44,30 +44,42 @@ constexpr off_t kMostFile = 1024L * 1024 * 1024;
 /// A copy of the state folder that goes away again.
 class Scratch {
  public:
-  explicit Scratch(int state_folder) {
-    if (::mkdtemp(path_.data()) == nullptr) return;
-    fd_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    files::SystemFileSystem fs;
-    for (const std::string name : {spool::kIndexName, spool::kUniqueIdsName}) {
-      auto from = fs.open_at(state_folder, name, O_RDONLY, 0);
-      auto size = from ? fs.status(from->get()) : Result<files::FileStatus>{from.error()};
-      auto to = size ? fs.open_at(fd_.get(), name, O_WRONLY | O_CREAT, 0600) : Result<UniqueFd>{size.error()};
-      if (to) (void)files::copy_octets(fs, from->get(), 0, to->get(), 0, size->identity.size, [](std::string_view) {});
-    }
-  }
+  Scratch() = default;
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() {
     if (!fd_.valid()) return;
-    for (const auto* name : {spool::kSessionName, spool::kIndexName, spool::kIndexTemporaryName, spool::kUniqueIdsName, spool::kReserveName, spool::kExpiryName,
-                             spool::kLoginName}) {
+    for (const auto* name : {spool::kSessionName, spool::kIndexName, spool::kIndexTemporaryName, spool::kUniqueIdsName, spool::kUniqueIdsTemporaryName,
+                             spool::kReserveName, spool::kExpiryName, spool::kLoginName}) {
       ::unlinkat(fd_.get(), name, 0);
     }
     ::rmdir(path_.c_str());
   }
+  /// To be called once. What is there must be copied whole: a part would pass for a maildrop that was never seen, and its unique-ids
+  /// would be given anew.
+  Status copy(int state_folder) {
+    if (::mkdtemp(path_.data()) == nullptr) return Error::from_errno(errno, "mkdtemp").at("copy the state folder to", path_);
+    fd_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd_.valid()) return Error::from_errno(errno, "open").at("copy the state folder to", path_);
+    for (const std::string name : {spool::kIndexName, spool::kUniqueIdsName}) {
+      if (auto copied = copy_file(state_folder, name); !copied) return copied.error().at("copy", name);
+    }
+    return {};
+  }
   [[nodiscard]] int fd() const { return fd_.get(); }
 
  private:
+  Status copy_file(int state_folder, const std::string& name) {
+    files::SystemFileSystem fs;
+    auto from = fs.open_at(state_folder, name, O_RDONLY | O_NONBLOCK, 0);
+    if (!from) return from.error().kind() == ErrorKind::not_found ? Status{} : from.error();
+    auto size = fs.status(from->get());
+    if (!size) return size.error();
+    auto to = fs.open_at(fd_.get(), name, O_WRONLY | O_CREAT, 0600);
+    if (!to) return to.error();
+    return files::copy_octets(fs, from->get(), 0, to->get(), 0, size->identity.size, [](std::string_view) {});
+  }
+
   std::string path_ = "/tmp/popper-compare.XXXXXX";
   UniqueFd fd_;
 };
@@ -101,7 +113,8 @@ class Work {
   }
 
   Result<int> compare() {
-    const Scratch scratch{state_.get()};
+    Scratch scratch;
+    if (auto copied = scratch.copy(state_.get()); !copied) return copied.error();
     auto records = list(scratch.fd());
     if (!records) return records.error();
     std::set<std::string, std::less<>> known;
@@ -120,7 +133,8 @@ class Work {
     // No session may have shown other unique-ids meanwhile.
     auto session = spool::lock_session(context(), state_.get());
     if (!session) return session.error();
-    const Scratch scratch{state_.get()};
+    Scratch scratch;
+    if (auto copied = scratch.copy(state_.get()); !copied) return copied.error();
     auto records = list(scratch.fd());
     if (!records) return records.error();
     const auto matches = match_entries(*records, entries_);

@@ -113,6 +113,14 @@ def main():
         code, text = run(site, "--import-uidl", write(site, "nonsense", "what is this\n"))
         assert code == 3 and "neither a UIDL answer" in text, (code, text)
         assert listing(site)[:3] == ["UID1-77", "UID2-77", "UID3-77"]
+        # Unique-ids that cannot be read are not taken for none: nothing is given anew.
+        kept, = [path for path in state(site) if path.endswith("/unique-ids")]
+        os.chmod(kept, 0)
+        for action in ("--compare-uidl", "--import-uidl"):
+            code, text = run(site, action, os.path.join(site.root, "answer"))
+            assert code == 3 and "copy unique-ids" in text, (code, text)
+        os.chmod(kept, 0o600)
+        assert listing(site)[:3] == ["UID1-77", "UID2-77", "UID3-77"]
         assert site.read_spool() == before + message(4)
         assert not [name for name in os.listdir("/tmp") if name.startswith("popper-compare.")]
         code, text = run(site, "--compare-uidl", "127.0.0.1:1", PASSWORD)
