@@ -12,6 +12,8 @@ namespace qpop::tls {
 
 namespace {
 
+constexpr std::size_t kBatch = 64UL * 1024;  // octets that are encrypted before the socket is asked to take them
+
 std::string digest_of(const X509& certificate) {
   int digest = NID_undef;
   if (::OBJ_find_sigid_algs(::X509_get_signature_nid(&certificate), &digest, nullptr) != 1) return {};
@@ -74,26 +76,50 @@ Connection::Outcome Connection::outcome_of(int result) {
   }
 }
 
+/// Sends what the library wrote, its last words after a fault too; then `outcome` or why the socket did not take it.
+Connection::Outcome Connection::send_records(Outcome outcome) {
+  const auto sent = state_->records.send(state_->socket);
+  if (outcome == Outcome::closed || outcome == Outcome::failed) return outcome;
+  if (sent == RecordBuffer::Outcome::closed) {
+    state_->broken = true;
+    return Outcome::closed;
+  }
+  return sent == RecordBuffer::Outcome::full ? Outcome::want_write : outcome;
+}
+
 Connection::Outcome Connection::handshake() {
   ::ERR_clear_error();
-  return outcome_of(::SSL_accept(state_->ssl.get()));
+  return send_records(outcome_of(::SSL_accept(state_->ssl.get())));
 }
 
 Connection::Outcome Connection::read(std::span<char> out, std::size_t& got) {
   ::ERR_clear_error();
   got = 0;
-  return outcome_of(::SSL_read_ex(state_->ssl.get(), out.data(), out.size(), &got));
+  const Outcome outcome = outcome_of(::SSL_read_ex(state_->ssl.get(), out.data(), out.size(), &got));
+  return outcome == Outcome::done || !waiting() ? outcome : send_records(outcome);
 }
 
 Connection::Outcome Connection::write(std::string_view octets, std::size_t& put) {
   ::ERR_clear_error();
   put = 0;
-  return outcome_of(::SSL_write_ex(state_->ssl.get(), octets.data(), octets.size(), &put));
+  Outcome outcome = waiting() ? send_records(Outcome::done) : Outcome::done;
+  if (outcome != Outcome::done) return outcome;
+  while (outcome == Outcome::done && put < octets.size() && state_->records.waiting() < kBatch) {
+    std::size_t taken = 0;
+    outcome = outcome_of(::SSL_write_ex(state_->ssl.get(), octets.data() + put, octets.size() - put, &taken));
+    put += taken;
+  }
+  return send_records(outcome);
 }
+
+bool Connection::waiting() const { return state_->records.waiting() != 0; }
+
+bool Connection::has_input() const { return ::SSL_has_pending(state_->ssl.get()) == 1; }
 
 void Connection::close_notify() {
   if (state_->broken || SSL_in_init(state_->ssl.get()) != 0) return;
   ::SSL_shutdown(state_->ssl.get());
+  (void)state_->records.send(state_->socket);
   ::ERR_clear_error();
 }
 

@@ -8,11 +8,14 @@
 #include <string>
 
 #include "common/tls/client_proof.h"
+#include "common/tls/record_buffer.h"
 #include "common/tls/server.h"
 
 namespace qpop::tls {
 
 struct Connection::State {
+  int socket = -1;
+  RecordBuffer records;  ///< before the connection that writes to it
   std::unique_ptr<SSL, Deleter<SSL_free>> ssl;
   HandshakeRecorder recorder;  ///< used where clients are asked for certificates
   std::string failure;

@@ -30,6 +30,7 @@ inline void free_extensions(STACK_OF(X509_EXTENSION) * stack) { sk_X509_EXTENSIO
 using KeyHandle = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
 using X509Handle = std::unique_ptr<X509, Deleter<X509_free>>;
 using RequestHandle = std::unique_ptr<X509_REQ, Deleter<X509_REQ_free>>;
+using BioMethodHandle = std::unique_ptr<BIO_METHOD, Deleter<BIO_meth_free>>;
 using BioHandle = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
 using ExtensionHandle = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
 using ExtensionsHandle = std::unique_ptr<STACK_OF(X509_EXTENSION), Deleter<free_extensions>>;

@@ -182,6 +182,7 @@ base::Result<Server> Server::prepare(Hooks hooks) {
   ::SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF |
                                      SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_read_ahead(context, 1);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL);
   ::SSL_CTX_set_timeout(context, kSessionSeconds);
   ::SSL_CTX_set_num_tickets(context, 1);
@@ -222,7 +223,11 @@ base::Status Server::configure(Profile profile) {
 base::Result<std::unique_ptr<Connection>> Server::connect(int fd) {
   auto state = std::make_unique<Connection::State>();
   state->ssl.reset(::SSL_new(state_->context.get()));
-  if (!state->ssl || ::SSL_set_fd(state->ssl.get(), fd) != 1) return openssl_error(ErrorKind::io, "begin TLS");
+  BioHandle input{::BIO_new_socket(fd, BIO_NOCLOSE)};
+  BioHandle output{state->records.make_bio()};
+  if (!state->ssl || !input || !output) return openssl_error(ErrorKind::io, "begin TLS");
+  ::SSL_set_bio(state->ssl.get(), input.release(), output.release());
+  state->socket = fd;
   if (::SSL_get_verify_mode(state->ssl.get()) != SSL_VERIFY_NONE) {
     ::SSL_set_msg_callback(state->ssl.get(), record_message);
     SSL_set_msg_callback_arg(state->ssl.get(), &state->recorder);

@@ -56,8 +56,13 @@ class Connection {
   Outcome handshake();
   /// `got` octets, at least one when done.
   Outcome read(std::span<char> out, std::size_t& got);
-  /// `put` octets were taken, at least one when done; octets that were not taken may be offered again from another place.
+  /// `put` octets were taken, whatever the outcome; those that were not may be offered again from another place. They have left once the
+  /// outcome is done and nothing is waiting(); no octets to write sends what waits.
   Outcome write(std::string_view octets, std::size_t& put);
+  /// Records that the socket did not take yet.
+  [[nodiscard]] bool waiting() const;
+  /// Octets that the library has read from the socket and read() did not hand out.
+  [[nodiscard]] bool has_input() const;
   /// Says that nothing more comes; does not wait.
   void close_notify();
 
@@ -73,6 +78,7 @@ class Connection {
   struct State;
   explicit Connection(std::unique_ptr<State> state);
   Outcome outcome_of(int result);
+  Outcome send_records(Outcome outcome);
   std::unique_ptr<State> state_;
 };
 

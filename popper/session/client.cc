@@ -113,7 +113,7 @@ Client::Got Client::send(std::string_view octets, std::size_t& put) {
 }
 
 bool Client::has_input() {
-  if (input_begin_ < input_end_) return true;
+  if (input_begin_ < input_end_ || (tls_ && tls_->has_input())) return true;
   pollfd watched{socket_.get(), POLLIN, 0};
   return ::poll(&watched, 1, 0) > 0;
 }
@@ -145,7 +145,7 @@ void Client::put(std::string_view text) {
 
 bool Client::flush() {
   std::size_t sent = 0;
-  while (sent < used_ && !failed_) {
+  while ((sent < used_ || (tls_ && tls_->waiting())) && !failed_) {
     std::size_t put = 0;
     const Got outcome = send({output_.data() + sent, used_ - sent}, put);
     sent += put;

@@ -79,6 +79,12 @@ void configure(std::vector<Identity> identities) {
   BOOST_REQUIRE(server().configure(std::move(*read)).has_value());
 }
 
+void configure_one(KeyKind kind) {
+  std::vector<Identity> one;
+  one.push_back(identity_for(kind, {"mail.example.org"}));
+  configure(std::move(one));
+}
+
 struct ClientWish {
   const char* name = nullptr;
   std::string alpn{};
@@ -166,6 +172,33 @@ Identity copy(const Identity& identity) {
   return out;
 }
 
+BOOST_AUTO_TEST_CASE(a_client_that_reads_slowly_gets_all_in_order) {
+  configure_one(KeyKind::ecdsa_p256);
+  Meeting meeting{{}};
+  BOOST_REQUIRE(meeting.met());
+  std::string answer;
+  for (unsigned i = 0; answer.size() < 2'000'000; ++i) answer += fmt::format("line {}\r\n", i);
+  std::string got;
+  std::vector<char> buffer(50'000);
+  std::size_t put = 0;
+  unsigned full = 0;
+  while (put < answer.size() || meeting.connection->waiting()) {
+    std::size_t taken = 0;
+    const auto outcome = meeting.connection->write(std::string_view{answer}.substr(put), taken);
+    put += taken;
+    if (outcome == Outcome::done) continue;
+    BOOST_REQUIRE((outcome == Outcome::want_write));
+    ++full;
+    if (const int read = ::SSL_read(meeting.client.get(), buffer.data(), static_cast<int>(buffer.size())); read > 0) got.append(buffer.data(), static_cast<std::size_t>(read));
+  }
+  for (int read = 1; read > 0;) {
+    read = ::SSL_read(meeting.client.get(), buffer.data(), static_cast<int>(buffer.size()));
+    if (read > 0) got.append(buffer.data(), static_cast<std::size_t>(read));
+  }
+  BOOST_TEST(full > 0U);
+  BOOST_TEST((got == answer));
+}
+
 BOOST_AUTO_TEST_CASE(certificate_follows_the_name_and_what_the_client_can_verify) {
   const auto mail_ec = identity_for(KeyKind::ecdsa_p256, {"mail.example.org"});
   const auto mail_rsa = identity_for(KeyKind::rsa_2048, {"mail.example.org"});
@@ -201,7 +234,7 @@ BOOST_AUTO_TEST_CASE(certificate_follows_the_name_and_what_the_client_can_verify
 
 BOOST_AUTO_TEST_CASE(alpn_is_strict) {
   configure({});
-  configure([] { std::vector<Identity> one; one.push_back(identity_for(KeyKind::ecdsa_p256, {"mail.example.org"})); return one; }());
+  configure_one(KeyKind::ecdsa_p256);
   struct Case {
     const char* what;
     std::string offered;
@@ -221,13 +254,13 @@ BOOST_AUTO_TEST_CASE(alpn_is_strict) {
 }
 
 BOOST_AUTO_TEST_CASE(versions_below_1_2_are_refused) {
-  configure([] { std::vector<Identity> one; one.push_back(identity_for(KeyKind::rsa_2048, {"mail.example.org"})); return one; }());
+  configure_one(KeyKind::rsa_2048);
   for (const int version : {TLS1_VERSION, TLS1_1_VERSION}) BOOST_TEST(!Meeting{{.version = version}}.met());
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) BOOST_TEST(Meeting{{.version = version}}.met());
 }
 
 BOOST_AUTO_TEST_CASE(session_is_resumed_once_with_1_3_and_again_with_1_2) {
-  configure([] { std::vector<Identity> one; one.push_back(identity_for(KeyKind::ecdsa_p256, {"mail.example.org"})); return one; }());
+  configure_one(KeyKind::ecdsa_p256);
   for (const int version : {TLS1_3_VERSION, TLS1_2_VERSION}) {
     signer().sessions.clear();
     ClientSession kept;
@@ -254,7 +287,7 @@ BOOST_AUTO_TEST_CASE(session_is_resumed_once_with_1_3_and_again_with_1_2) {
 }
 
 BOOST_AUTO_TEST_CASE(session_that_was_tampered_with_is_not_resumed) {
-  configure([] { std::vector<Identity> one; one.push_back(identity_for(KeyKind::ecdsa_p256, {"mail.example.org"})); return one; }());
+  configure_one(KeyKind::ecdsa_p256);
   Meeting first{{.version = TLS1_3_VERSION}};
   BOOST_REQUIRE(first.met());
   (void)first.greet();
@@ -267,7 +300,7 @@ BOOST_AUTO_TEST_CASE(session_that_was_tampered_with_is_not_resumed) {
 }
 
 BOOST_AUTO_TEST_CASE(both_ends_see_the_same_channel) {
-  configure([] { std::vector<Identity> one; one.push_back(identity_for(KeyKind::ecdsa_p256, {"mail.example.org"})); return one; }());
+  configure_one(KeyKind::ecdsa_p256);
   for (const int version : {TLS1_3_VERSION, TLS1_2_VERSION}) {
     Meeting one{{.version = version}};
     Meeting other{{.version = version}};
@@ -391,7 +424,7 @@ BOOST_AUTO_TEST_CASE(no_proof_without_a_certificate_or_with_1_2) {
 }
 
 BOOST_AUTO_TEST_CASE(other_protocols_are_named) {
-  configure([] { std::vector<Identity> one; one.push_back(identity_for(KeyKind::ecdsa_p256, {"mail.example.org"})); return one; }());
+  configure_one(KeyKind::ecdsa_p256);
   struct Case {
     std::string_view sent, want;
   };
