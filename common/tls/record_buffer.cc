@@ -13,7 +13,7 @@ namespace qpop::tls {
 
 namespace {
 
-constexpr std::size_t kKept = 64UL * 1024;  // capacity that a connection may keep while its client is silent
+constexpr std::size_t kKept = 192UL * 1024;  // capacity that a connection may keep; what was needed for one great answer is given back
 
 int on_write(BIO* bio, const char* octets, std::size_t size, std::size_t* written) {
   auto* buffer = static_cast<RecordBuffer*>(::BIO_get_data(bio));
