@@ -113,6 +113,10 @@ Status SystemFileSystem::allocate(int fd, std::uint64_t size) {
   return checked(::fallocate(fd, 0, 0, static_cast<off_t>(size)), "fallocate");
 }
 
+void SystemFileSystem::start_writing(int fd, std::uint64_t offset, std::uint64_t length) {
+  static_cast<void>(::sync_file_range(fd, static_cast<off64_t>(offset), static_cast<off64_t>(length), SYNC_FILE_RANGE_WRITE));
+}
+
 Status SystemFileSystem::sync_data(int fd) {
   return checked(::fdatasync(fd), "fdatasync");
 }

@@ -50,6 +50,8 @@ class FileSystem {
   virtual base::Status truncate(int fd, std::uint64_t size) = 0;
   /// Reserves space for the first `size` octets and makes the file that long. unsupported: this file system cannot.
   virtual base::Status allocate(int fd, std::uint64_t size) = 0;
+  /// Begins to write octets to the disk, so that a later sync has less to wait for. Promises nothing.
+  virtual void start_writing(int fd, std::uint64_t offset, std::uint64_t length) = 0;
   virtual base::Status sync_data(int fd) = 0;
   virtual base::Status sync(int fd) = 0;
   virtual base::Status sync_directory(int folder) = 0;
@@ -89,6 +91,7 @@ class SystemFileSystem : public FileSystem {
   base::Result<std::size_t> write_at(int fd, std::string_view bytes, std::uint64_t offset) override;
   base::Status truncate(int fd, std::uint64_t size) override;
   base::Status allocate(int fd, std::uint64_t size) override;
+  void start_writing(int fd, std::uint64_t offset, std::uint64_t length) override;
   base::Status sync_data(int fd) override;
   base::Status sync(int fd) override;
   base::Status sync_directory(int folder) override;

@@ -54,6 +54,13 @@ Status for_each_piece(FileSystem& fs, int fd, std::uint64_t from, std::uint64_t 
   return {};
 }
 
+void write_behind(FileSystem& fs, int fd, std::uint64_t before, std::uint64_t now) {
+  constexpr std::uint64_t kBlock = 8UL * 1024 * 1024;
+  const std::uint64_t begin = before / kBlock * kBlock;
+  const std::uint64_t end = now / kBlock * kBlock;
+  if (begin < end) fs.start_writing(fd, begin, end - begin);
+}
+
 Status copy_octets(FileSystem& fs, int from_fd, std::uint64_t from, int to_fd, std::uint64_t to, std::uint64_t length,
                    const std::function<void(std::string_view)>& seen) {
   std::vector<char> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, length)));
@@ -64,6 +71,7 @@ Status copy_octets(FileSystem& fs, int from_fd, std::uint64_t from, int to_fd, s
     const std::string_view octets{piece.data(), piece.size()};
     seen(octets);
     if (auto put = write_all(fs, to_fd, octets, to); !put) return put;
+    write_behind(fs, to_fd, to, to + piece.size());
     from += piece.size();
     to += piece.size();
     length -= piece.size();

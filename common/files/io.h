@@ -38,6 +38,10 @@ auto again(Call&& call) {
 [[nodiscard]] base::Status for_each_piece(FileSystem& fs, int fd, std::uint64_t from, std::uint64_t to,
                                           const std::function<base::Status(std::string_view)>& take);
 
+/// To be called when a file that is written from front to back has come from `before` to `now`: begins to write what makes a
+/// block worth it to the disk, while the caller goes on.
+void write_behind(FileSystem& fs, int fd, std::uint64_t before, std::uint64_t now);
+
 /// Copies `length` octets. Every write but the last ends at a multiple of kChunk of the target, so that a process that is
 /// killed leaves no page and no sector of it half written. `seen` gets the octets of each write before it is made.
 [[nodiscard]] base::Status copy_octets(FileSystem& fs, int from_fd, std::uint64_t from, int to_fd, std::uint64_t to,

@@ -460,7 +460,7 @@ struct MaildropFailed {
 /// The messages are gone for good, though moving the others is not finished; UpdateDone follows.
 struct UpdateCommitted {
   static constexpr auto kType = MessageType::update_committed;
-  std::uint32_t reserved = 0;
+  std::uint64_t moving = 0;  ///< octets that are still to be moved
 };
 
 struct UpdateDone {

@@ -90,67 +90,81 @@ std::string_view octets_of(const std::vector<std::uint32_t>& sums) {
 class Writer {
  public:
   Writer(const Context& context, MailLock& lock, int fd, const JournalHeader& header)
-      : fs_(context.fs), lock_(lock), fd_(fd), header_(header), layout_(header) {}
+      : fs_(context.fs), lock_(lock), fd_(fd), header_(header), layout_(header), sums_at_(layout_.old_sums), summed_(header.first) {}
 
   Status run(const JournalPlan& plan) {
     // The space is reserved before anything else: a full disk must be noticed while nothing has happened.
     auto reserved = again([&] { return fs_.allocate(fd_, layout_.size()); });
     if (!reserved && reserved.error().kind() != ErrorKind::unsupported) return reserved;
     if (auto put = write_all(fs_, fd_, view_of_object(header_), 0); !put) return put;
-    if (auto put = write_tail(plan); !put) return put;
-    if (auto put = write_old_sums(); !put) return put;
+    if (auto put = write_octets(plan); !put) return put;
+    sectors_.finish();
+    if (auto put = flush_sums(); !put) return put;
+    end_.tail_hash = tail_hash_.result();
+    end_.old_sums_hash = sums_hash_.result();
     end_.whole_hash = whole_hash(header_, end_);
     if (auto put = write_all(fs_, fd_, view_of_object(end_), layout_.end); !put) return put;
     return again([&] { return fs_.sync(fd_); });
   }
 
  private:
-  Status write_tail(const JournalPlan& plan) {
-    digest::Xxh3Stream hash{header_.seed};
-    std::uint64_t at = kTailOffset;
-    const auto put = [&](std::string_view bytes) -> Status {
-      lock_.refresh();
-      hash.add(bytes);
-      auto written = write_all(fs_, fd_, bytes, at);
-      at += bytes.size();
-      return written;
-    };
+  /// The tail, and the sums of the old octets. Where the tail is only what is kept, one reading of the spool serves both.
+  Status write_octets(const JournalPlan& plan) {
     for (const auto& part : plan.parts) {
       const auto& piece = part.octets;
-      auto done = piece.length == 0 ? put(part.text) : for_each_piece(fs_, piece.fd, piece.offset, piece.offset + piece.length, put);
+      const auto put = [&](std::string_view octets) { return put_tail(octets); };
+      auto done = piece.length == 0 ? put_tail(part.text) : for_each_piece(fs_, piece.fd, piece.offset, piece.offset + piece.length, put);
       if (!done) return done;
     }
     for (const auto& range : plan.kept) {
-      if (auto done = for_each_piece(fs_, lock_.fd(), range.offset, range.offset + range.length, put); !done)
-        return done;
+      if (auto done = sum_until(range.offset); !done) return done;
+      std::uint64_t at = range.offset;
+      auto done = for_each_piece(fs_, lock_.fd(), range.offset, range.offset + range.length, [&](std::string_view octets) {
+        auto summed = sum_old(at, octets);
+        at += octets.size();
+        return summed ? put_tail(octets) : summed;
+      });
+      if (!done) return done;
     }
-    if (auto done = put(plan.padding); !done) return done;
-    end_.tail_hash = hash.result();
-    return {};
+    if (auto done = put_tail(plan.padding); !done) return done;
+    return sum_until(overwritten_end(header_));
   }
 
-  Status write_old_sums() {
-    SectorSums sectors{header_.first, header_.seed};
-    digest::Xxh3Stream hash{header_.seed};
-    std::uint64_t at = layout_.old_sums;
-    const auto flush = [&]() -> Status {
-      const auto bytes = octets_of(sectors.sums);
-      hash.add(bytes);
-      auto put = write_all(fs_, fd_, bytes, at);
-      at += bytes.size();
-      sectors.sums.clear();
-      return put;
-    };
-    auto read = for_each_piece(fs_, lock_.fd(), header_.first, overwritten_end(header_), [&](std::string_view piece) {
+  Status put_tail(std::string_view octets) {
+    lock_.refresh();
+    tail_hash_.add(octets);
+    auto written = write_all(fs_, fd_, octets, at_);
+    files::write_behind(fs_, fd_, at_, at_ + octets.size());
+    at_ += octets.size();
+    return written;
+  }
+
+  /// Old octets up to `end` that nobody else reads.
+  Status sum_until(std::uint64_t end) {
+    end = std::min(end, overwritten_end(header_));
+    return for_each_piece(fs_, lock_.fd(), std::min(summed_, end), end, [&](std::string_view octets) {
       lock_.refresh();
-      sectors.add(piece);
-      return sectors.sums.size() * sizeof(std::uint32_t) < kChunk ? Status{} : flush();
+      return sum_old(summed_, octets);
     });
-    if (!read) return read;
-    sectors.finish();
-    if (auto put = flush(); !put) return put;
-    end_.old_sums_hash = hash.result();
-    return {};
+  }
+
+  /// `octets` stand at `offset`, which is where the sums have come to, unless they are complete.
+  Status sum_old(std::uint64_t offset, std::string_view octets) {
+    const std::uint64_t end = overwritten_end(header_);
+    if (offset != summed_ || summed_ >= end) return {};
+    octets = octets.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(octets.size(), end - summed_)));
+    summed_ += octets.size();
+    sectors_.add(octets);
+    return sectors_.sums.size() * sizeof(std::uint32_t) < kChunk ? Status{} : flush_sums();
+  }
+
+  Status flush_sums() {
+    const auto octets = octets_of(sectors_.sums);
+    sums_hash_.add(octets);
+    auto put = write_all(fs_, fd_, octets, sums_at_);
+    sums_at_ += octets.size();
+    sectors_.sums.clear();
+    return put;
   }
 
   FileSystem& fs_;
@@ -159,6 +173,12 @@ class Writer {
   const JournalHeader& header_;
   Layout layout_;
   DataJournalEnd end_;
+  digest::Xxh3Stream tail_hash_{header_.seed};
+  digest::Xxh3Stream sums_hash_{header_.seed};
+  SectorSums sectors_{header_.first, header_.seed};
+  std::uint64_t at_ = kTailOffset;  ///< in the journal, of the tail
+  std::uint64_t sums_at_;           ///< in the journal
+  std::uint64_t summed_;            ///< in the spool: how far the sums have come
 };
 
 Result<UniqueFd> create_temporary(FileSystem& fs, int folder) {

@@ -36,14 +36,31 @@ std::uint32_t random_pause(std::uint32_t ceiling) {
   return kShortestPauseMs + value % (ceiling - kShortestPauseMs + 1);
 }
 
+/// Whoever holds the session lock only finishes an update.
+bool is_finishing(const Context& context, int fd) {
+  auto taken = again([&] { return context.fs.try_lock_record(fd); });
+  if (taken && *taken) static_cast<void>(context.fs.unlock_record(fd));
+  return taken && !*taken;
+}
+
 }  // namespace
 
-Result<UniqueFd> lock_session(const Context& context, int state_folder_fd) {
+Result<UniqueFd> lock_session(const Context& context, int state_folder_fd, std::uint32_t patience_ms) {
   FileSystem& fs = context.fs;
   auto fd = again([&] { return fs.open_at(state_folder_fd, kSessionName, O_RDWR | O_CREAT | O_NONBLOCK, 0600); });
   if (!fd) return fd.error().at("open the session lock");
-  if (auto locked = check_session_lock(context, state_folder_fd, fd->get()); !locked) return locked.error();
-  return fd;
+  const std::int64_t deadline = context.clock.monotonic_ms() + patience_ms;
+  for (;;) {
+    auto locked = check_session_lock(context, state_folder_fd, fd->get());
+    if (locked) return fd;
+    const bool worth_waiting = locked.error().kind() == ErrorKind::busy && context.clock.monotonic_ms() < deadline && is_finishing(context, fd->get());
+    if (!worth_waiting) return locked.error();
+    fs.sleep_ms(kShortestPauseMs);
+  }
+}
+
+void mark_finishing(const Context& context, int session_lock_fd) {
+  static_cast<void>(again([&] { return context.fs.try_lock_record(session_lock_fd); }));
 }
 
 Status check_session_lock(const Context& context, int state_folder_fd, int fd) {

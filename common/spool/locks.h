@@ -13,8 +13,13 @@
 
 namespace qpop::spool {
 
-/// Takes the session lock. Errors: busy (another session), denied, no_space, unsafe, io.
-[[nodiscard]] base::Result<base::UniqueFd> lock_session(const Context& context, int state_folder_fd);
+/// Takes the session lock. Held by an update that is committed and finishing: waits up to `patience_ms` for its end.
+/// Errors: busy (another session), denied, no_space, unsafe, io.
+[[nodiscard]] base::Result<base::UniqueFd> lock_session(const Context& context, int state_folder_fd, std::uint32_t patience_ms = 0);
+
+/// Says, to those who want the session lock, that its holder has committed its update and only finishes it: an fcntl lock
+/// on the session file, which ends with the session lock.
+void mark_finishing(const Context& context, int session_lock_fd);
 
 /// Checks that `fd` is the session file of the state folder and holds its lock. Errors: unsafe (another file), busy,
 /// io.

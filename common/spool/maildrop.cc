@@ -198,8 +198,9 @@ Status update_locked(const Context& context, const MaildropPaths& paths, MailLoc
   out.removed = static_cast<std::uint32_t>(std::ranges::count(deleted, true));
   if (out.removed == 0) return {};
   lock.take_lease();
-  const auto committed = [&] {
-    if (request.committed) request.committed();
+  const auto committed = [&](std::uint64_t moving) {
+    mark_finishing(context, request.session_lock_fd);
+    if (request.committed) request.committed(moving);
   };
   return apply_update(context, paths, lock, *listing, deleted, committed, out.warnings);
 }
@@ -223,7 +224,7 @@ void tell_lost(const MaildropSettings& settings, Recovery recovery, const Warnin
 Result<OpenedMaildrop> open_maildrop(const Context& context, const MaildropPaths& paths,
                                      const MaildropSettings& settings) {
   OpenedMaildrop out;
-  auto session = lock_session(context, paths.state_folder_fd);
+  auto session = lock_session(context, paths.state_folder_fd, settings.open_timeout_ms);
   if (!session) return session.error();
   if (auto allowed = check_login_delay(context, paths, settings.login_delay_s); !allowed) return allowed.error();
   auto recovered = recover(context, paths, settings, out.warnings);

@@ -45,7 +45,8 @@ struct OpenedMaildrop {
 };
 
 /// Opens the maildrop for one session: session lock, recovery when a journal stands, scan listing. The mail locks are
-/// taken only when something has to be scanned or recovered, and are free again when this returns.
+/// taken only when something has to be scanned or recovered, and are free again when this returns. The end of an update
+/// that is committed is waited for, as long as for the mail locks: its client may have its answer already.
 ///
 /// Errors  busy: detail begins "session" (another session) or "too early" (login_delay_s), or stands at "mail lock" (another
 ///         program, timeout);
@@ -61,7 +62,7 @@ struct UpdateRequest {
   std::uint32_t count = 0;          ///< messages of the session
   digest::Digest16 records_hash{};  ///< of their records: ListingHeader::records_hash
   std::vector<bool> deleted;        ///< `count` marks
-  std::function<void()> committed{};  ///< called once the messages are gone for good, before what is kept has moved
+  std::function<void(std::uint64_t)> committed{};  ///< called once the messages are gone for good, with the octets that are to move yet
 };
 
 struct UpdatedMaildrop {

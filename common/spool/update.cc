@@ -111,7 +111,7 @@ Result<std::string> padding_for(const Context& context, MailLock& lock, const Sp
 /// Steps 3 to 5. Result: size of the spool.
 Result<std::uint64_t> move_tail(const Context& context, const MaildropPaths& paths, MailLock& lock,
                                 const SpoolListing& listing, const UpdatePlan& plan, const std::string& padding,
-                                const std::function<void()>& committed, Warnings& warnings) {
+                                const std::function<void(std::uint64_t)>& committed, Warnings& warnings) {
   const JournalPlan journal_plan{.first = plan.first,
                                  .old_size = plan.old_size,
                                  .format = listing.header.format,
@@ -120,7 +120,7 @@ Result<std::uint64_t> move_tail(const Context& context, const MaildropPaths& pat
                                  .padding = padding};
   auto journal = commit_journal(context, paths, lock, journal_plan, nullptr);
   if (!journal) return journal.error();
-  committed();
+  committed(plan.tail_size);
   auto done = carry_out(context, paths, lock, std::move(*journal), warnings);
   if (!done) return done.error().at("the journal stands, recovery will finish the update");
   return done;
@@ -202,7 +202,7 @@ UpdatePlan plan_update(const SpoolListing& listing, const std::vector<bool>& del
 }
 
 Status apply_update(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolListing& listing,
-                    const std::vector<bool>& deleted, const std::function<void()>& committed, Warnings& warnings) {
+                    const std::vector<bool>& deleted, const std::function<void(std::uint64_t)>& committed, Warnings& warnings) {
   if (auto same = check_heads(context, lock, listing, deleted); !same) return same;
   auto before = again([&] { return context.fs.status(lock.fd()); });
   if (!before) return before.error();
@@ -211,7 +211,7 @@ Status apply_update(const Context& context, const MaildropPaths& paths, MailLock
   std::uint64_t size = plan.first;
   if (plan.tail.empty()) {
     if (auto cut = cut_only(context, paths, lock, plan); !cut) return cut;
-    committed();
+    committed(0);
   } else {
     auto missing = padding_for(context, lock, listing, plan);
     if (!missing) return missing.error();

@@ -28,7 +28,7 @@ struct UpdatePlan {
 [[nodiscard]] UpdatePlan plan_update(const SpoolListing& listing, const std::vector<bool>& deleted);
 
 /// Removes the messages marked in `deleted` and rewrites the index. `committed` is called as soon as the messages are
-/// gone for good, though moving the others may still take its time.
+/// gone for good, with the octets that are still to be moved, which may take its time.
 ///
 /// Precondition: the spool is locked, `listing` describes it now, no journal stands.
 /// Result  when it returns, the messages are gone and will stay so.
@@ -37,6 +37,6 @@ struct UpdatePlan {
 ///         the journal stands, and recovery removes the messages.
 [[nodiscard]] base::Status apply_update(const Context& context, const MaildropPaths& paths, MailLock& lock,
                                         const SpoolListing& listing, const std::vector<bool>& deleted,
-                                        const std::function<void()>& committed, Warnings& warnings);
+                                        const std::function<void(std::uint64_t)>& committed, Warnings& warnings);
 
 }  // namespace qpop::spool

@@ -282,7 +282,7 @@ int Worker::update() {
   base::UniqueFd listing;
   auto request = read_request(session_lock, listing);
   if (!request) return fail(request.error());
-  request->committed = [&] { (void)job_.session.send(ipc::UpdateCommitted{}); };
+  request->committed = [&](std::uint64_t moving) { (void)job_.session.send(ipc::UpdateCommitted{.moving = moving}); };
   auto updated = spool::update_maildrop(context(), paths_, settings_, *request);
   // The session gives its own copy up before it answers the client; ours must not outlive it.
   session_lock.reset();

@@ -10,10 +10,14 @@
 namespace qpop::session {
 
 namespace {
+using base::Error;
+using base::ErrorKind;
+
 // The maildrop process gives up long before; a death closes its channel at once.
 constexpr int kUpdateMs = 900'000;
-// How long an answer waits for the end of an update that is committed: then a client that connects again at once finds the
-// maildrop free. Moving gigabytes takes longer than clients wait.
+// An update that is committed is answered at once when much is still to be moved; otherwise its end is waited for, so that a
+// client that connects again at once, or looks at its spool, finds all done.
+constexpr std::uint64_t kMuchOctets = 4UL * 1024 * 1024;
 constexpr int kFinishMs = 2'000;
 }  // namespace
 
@@ -86,7 +90,7 @@ void Dialogue::conclude_update(const ipc::Channel& maildrop) {
   ipc::UpdateDone done;
   ipc::MaildropFailed failed;
   const bool is_committed = frame && frame->read(committed);
-  if (is_committed) frame = maildrop.receive(kFinishMs);
+  if (is_committed) frame = committed.moving < kMuchOctets ? maildrop.receive(kFinishMs) : Error{ErrorKind::busy, "goes on"};
   const auto report = make_report();
   if (frame) (void)maildrop.receive(kFinishMs);
   give_up_maildrop();

@@ -131,7 +131,7 @@ class Work {
 
   Result<int> import() {
     // No session may have shown other unique-ids meanwhile.
-    auto session = spool::lock_session(context(), state_.get());
+    auto session = spool::lock_session(context(), state_.get(), spool::MaildropSettings{}.open_timeout_ms);
     if (!session) return session.error();
     Scratch scratch;
     if (auto copied = scratch.copy(state_.get()); !copied) return copied.error();

@@ -113,7 +113,7 @@ std::string PowerRuns::run(std::uint64_t seed, bool in_detail) {
   hang_delivery_in(process, first_, s, mail);
   auto request = session.request();
   std::optional<std::size_t> committed;
-  request.committed = [&] { committed = process.fs.steps(); };
+  request.committed = [&](std::uint64_t) { committed = process.fs.steps(); };
   const auto updated = process.update(request);
   session.end();
   std::string text = s.name + ", " + describe(fault) + ", " + (updated ? "success" : updated.error().message());
@@ -175,7 +175,7 @@ void PowerRuns::run_next_session(RecordingProcess& process, const Scenario& s, c
   const std::size_t opened_at = process.fs.steps();
   std::optional<std::size_t> committed;
   auto request = request_for(*opened, next.deleted);
-  request.committed = [&] { committed = process.fs.steps(); };
+  request.committed = [&](std::uint64_t) { committed = process.fs.steps(); };
   const auto updated = process.update(request);
   opened->session_lock.reset();
   const std::size_t steps = process.fs.steps();

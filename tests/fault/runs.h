@@ -91,7 +91,7 @@ UpdateRun run_update(const MaildropFixture& drop, const Scenario& s, Fault fault
     Process process{drop, fault};
     prepare(process);
     auto request = session.request();
-    request.committed = [&] { run.done = true; };
+    request.committed = [&](std::uint64_t) { run.done = true; };
     const auto updated = process.update(request);
     const bool committed = run.done;
     run.done = run.done || updated.has_value();

@@ -318,4 +318,49 @@ BOOST_AUTO_TEST_CASE(the_lock_file_is_touched_during_long_work) {
   BOOST_TEST(process.fs.count("set_times") == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(a_session_waits_for_the_end_of_an_update_that_is_committed) {
+  MaildropFixture drop;
+  drop.write_spool(mbox_message(1));
+  test::Process first{drop};
+  test::Process second{drop};
+  auto opened = first.open();
+  mark_finishing(first.context(), opened->session_lock.get());
+  const auto before = second.clock.monotonic_ms();
+  const auto refused = second.open();
+  BOOST_TEST((refused.error().kind() == ErrorKind::busy));
+  BOOST_TEST(second.clock.monotonic_ms() - before >= MaildropSettings{}.open_timeout_ms);
+  second.fs.intruder_data = &opened->session_lock;
+  second.fs.intruder = [](FaultFileSystem& fs, std::string_view call) {
+    if (call == "unlock_record" || fs.count("lock_record") < 2000) return;
+    static_cast<base::UniqueFd*>(fs.intruder_data)->reset();
+  };
+  BOOST_TEST(second.open().has_value());
+}
+
+BOOST_AUTO_TEST_CASE(an_update_says_that_it_only_finishes) {
+  MaildropFixture drop;
+  drop.write_spool(mbox_message(1) + mbox_message(2) + mbox_message(3));
+  test::Process first{drop};
+  auto opened = first.open();
+  auto request = request_for(*opened, {0});
+  std::uint64_t moving = 0;
+  bool finishing_before = true;
+  bool finishing = false;
+  const auto is_finishing = [&] {
+    test::Process second{drop};
+    const auto start = second.clock.monotonic_ms();
+    BOOST_TEST(!second.open().has_value());
+    return second.clock.monotonic_ms() > start;
+  };
+  finishing_before = is_finishing();
+  request.committed = [&](std::uint64_t octets) {
+    moving = octets;
+    finishing = is_finishing();
+  };
+  BOOST_TEST(first.update(request).has_value());
+  BOOST_TEST(!finishing_before);
+  BOOST_TEST(finishing);
+  BOOST_TEST(moving == (mbox_message(2) + mbox_message(3)).size());
+}
+
 }  // namespace

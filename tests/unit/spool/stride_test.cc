@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_full_disk_deletes_with_strides_and_without_new_files) {
   FullDiskProcess process{drop};
   int committed = 0;
   auto request = request_for(*opened, kManyStrides.deleted);
-  request.committed = [&] { ++committed; };
+  request.committed = [&](std::uint64_t) { ++committed; };
   const auto updated = process.update(request);
   BOOST_REQUIRE_MESSAGE(updated.has_value(), (updated ? "" : updated.error().message()));
   BOOST_TEST(committed == 1);
