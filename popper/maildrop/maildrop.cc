@@ -142,7 +142,7 @@ class Worker {
                unique_id_form(prepared.rules.settings)},
         settings_(maildrop_settings(prepared.rules.settings)),
         dotlock_(job.monitor),
-        own_dotlock_(files_, clock_, prepared.folders.spool.get(), prepared.rules.placement.spool.name) {
+        own_dotlock_(files_, clock_, prepared.folders.spool.get(), prepared.rules.placement.spool.name, lock_creation(prepared.rules.settings)) {
     settings_.bulletins = prepared.bulletins.messages;
     for (const auto& drop : prepared.folders.temporary_drops) settings_.temporary_drops.push_back({drop.first.get(), drop.second});
     settings_.on_lost_recovery = [this](spool::Recovery recovery, const spool::Warnings& warnings) { log_recovery(recovery, warnings); };

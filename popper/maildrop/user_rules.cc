@@ -80,6 +80,10 @@ mbox::UniqueIdForm unique_id_form(const config::Settings& settings) {
   return form == "md5-base80" ? mbox::UniqueIdForm::base80 : form == "md5-hex" ? mbox::UniqueIdForm::hex : mbox::UniqueIdForm::own;
 }
 
+files::LockCreation lock_creation(const config::Settings& settings) {
+  return settings.boolean(Opt::no_atomic_open) ? files::LockCreation::link : files::LockCreation::exclusive_open;
+}
+
 ipc::MaildropOpened session_rules(const config::Settings& settings) {
   ipc::MaildropOpened out;
   out.idle_seconds = static_cast<std::uint32_t>(settings.number(Opt::timeout));

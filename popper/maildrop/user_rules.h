@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/config/placement.h"
+#include "common/files/dotlock.h"
 #include "common/ipc/messages.h"
 #include "common/spool/maildrop.h"
 #include "popper/maildrop/maildrop.h"
@@ -26,6 +27,8 @@ struct UserRules {
 /// For the maildrop library; without temporary drops and bulletins.
 [[nodiscard]] spool::MaildropSettings maildrop_settings(const config::Settings& settings);
 [[nodiscard]] mbox::UniqueIdForm unique_id_form(const config::Settings& settings);
+/// For lock files that are made with the user's rights.
+[[nodiscard]] files::LockCreation lock_creation(const config::Settings& settings);
 
 /// What the session has to know.
 [[nodiscard]] ipc::MaildropOpened session_rules(const config::Settings& settings);

@@ -108,7 +108,7 @@ class Work {
     auto entries = parse_foreign_listing(*text);
     if (!entries) return entries.error().at("listing", task_.against);
     entries_ = std::move(*entries);
-    dotlock_.emplace(fs_, clock_, spool_.get(), rules_.placement.spool.name);
+    dotlock_.emplace(fs_, clock_, spool_.get(), rules_.placement.spool.name, maildrop::lock_creation(rules_.settings));
     return {};
   }
 

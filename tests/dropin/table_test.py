@@ -60,7 +60,7 @@ OPTIONS = {
     "mail-command": ("U", "/usr/sbin/sendmail", DROPIN),
     "mail-lock-check": ("N", "1000", HERE),
     "max-bulletins": ("N", "3", DROPIN),
-    "no-atomic-open": ("U", "true", "tests/unit/spool/lock_matrix_test.cc"),
+    "no-atomic-open": ("U", "true", DROPIN),
     "nonauth-file": ("I", "/etc/ftpusers", "tests/e2e/system_accounts_test.py"),
     "old-style-uid": ("N", "true", transcript("old-style-uid")),
     "reverse-lookup": ("U", "false", DROPIN),
@@ -91,7 +91,7 @@ OPTIONS = {
     "UW-kluge": ("N", "true", transcript("uw-kludge")),
 }
 # What stands in a test in place of the option's name.
-SPELLED = {"no-atomic-open": "LockCreation::link", "log-facility": "log_facility"}
+SPELLED = {"log-facility": "log_facility"}
 # Flag, its value, the option it sets.
 FLAGS = [("-b", "/var/spool/bulls", "bulldir"), ("-B", None, "bulldb-nonfatal"), ("-c", None, "downcase-user"), ("-C", None, "trim-domain"), ("-d", None, "debug"),
          ("-D", "localhost", "drac-host"), ("-e", "login_delay=60,expire=30", "announce-login-delay, announce-expire"), ("-f", "@EMPTY@", "config-file"),

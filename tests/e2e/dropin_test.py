@@ -9,6 +9,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import Pop, Site, enter_private_namespace, mailbox, message, program, wait_until  # noqa: E402
+from created_names import CreatedNames  # noqa: E402
 from private_etc import bind_etc, edit, hash_of  # noqa: E402
 
 WORD = "system password"
@@ -190,6 +191,35 @@ def home_case(site):
     client, answer = login(site)
     assert b"1 visible" in answer, (answer, site.log())
     quit_(client)
+
+
+def lock_files_case(site):
+    """no-atomic-open: every lock file is linked to its name, whoever makes it: the monitor, the maildrop process, a comparison."""
+    home = os.path.join(site.root, "home-ada")
+    answer_there = put(os.path.join(site.root, "answer"), "1 one\n", 0, 0o644)
+
+    def log_in():
+        client, answer = login(site)
+        assert b"1 visible" in answer, (answer, site.log())
+        quit_(client)
+
+    def compare():
+        done = subprocess.run([program("popper"), "-f", site.config, "--compare-uidl", "ada", "--against", answer_there], capture_output=True, text=True, check=False)
+        assert "a client would download 1 again" in done.stdout, done
+
+    for where, folder, options in (("ada", "/var/mail", {}), ("Mailbox", home, {"home-dir-mail": "Mailbox"})):
+        for by_link in (False, True):
+            site.start(**options, **{"no-atomic-open": str(by_link).lower()})
+            for work in (log_in, compare):
+                if work is compare and folder != home:
+                    continue  # the folder of the others' mail is not ours to write into
+                put(os.path.join(folder, where), mailbox(1), ADA)  # an unchanged spool is opened without a lock
+                with CreatedNames(folder) as created:
+                    work()
+                    names = created.take()
+                other = [name for name in names if re.fullmatch(rf"\.{where}\.lock\.\d+\.\d+", name)]
+                assert f"{where}.lock" in names and bool(other) == by_link, (folder, by_link, work, names)
+            assert site.stop() == 0
 
 
 def temporary_drop_case(site):
