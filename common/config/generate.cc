@@ -48,7 +48,7 @@ std::string bounds(const Option& row) {
 
 /// Who may set it besides the administrator's files and the command line.
 std::string_view who_else(const Option& row) {
-  if (row.obsolete || row.scope == Scope::I) return "";
+  if (row.obsolete || is_settled_before_option_files(row)) return "";
   return row.scope == Scope::N ? "Users may set it." : "May stand in spool-options files.";
 }
 

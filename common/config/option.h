@@ -113,7 +113,8 @@ enum class Opt : std::uint8_t {
 /// days: a number of days, or never (-1).
 enum class Type : std::uint8_t { boolean, integer, seconds, days, mnemonic, text, list };
 
-/// Who may set it (Qpopper's classes): N everybody, U not the user's own file, I only before a client is connected.
+/// Who may set it (Qpopper's classes): N everybody, U not the user's own file, I only before a client is connected. Some of N and U are
+/// settled too early for the files of users all the same (options.h).
 enum class Scope : std::uint8_t { N, U, I };
 
 struct Option {

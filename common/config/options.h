@@ -55,7 +55,19 @@ constexpr bool table_is_sound() {
   }
   return true;
 }
+
+/// Of the classes that users or their administrator may set.
+constexpr std::array kSettledFirst{Opt::user_options, Opt::spool_options, Opt::reverse_lookup, Opt::clear_text_password,
+                                   Opt::downcase_user, Opt::trim_domain, Opt::no_atomic_open, Opt::check_hash_dir};
 }  // namespace detail
 static_assert(detail::table_is_sound(), "every row in enum order, with summary, manual and a default within its bounds");
+
+/// Settled before the option files of a user are read, or by a process that never sees them: without effect there, whatever its class says.
+[[nodiscard]] constexpr bool is_settled_before_option_files(const Option& row) {
+  for (const Opt id : detail::kSettledFirst) {
+    if (row.id == id) return true;
+  }
+  return row.scope == Scope::I;
+}
 
 }  // namespace qpop::config

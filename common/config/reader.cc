@@ -181,6 +181,7 @@ void Reader::apply(const Option& row, bool reset, std::string_view name, LinePar
   }
   if (!parser.at_end()) return report(place, fmt::format("{}: expected comment or end of line, found \"{}\"", row.name, base::escape_untrusted(parser.rest(), 80)));
   if (row.scope > may_) return report(place, fmt::format("{} may not be set in this file; skipped", row.name));
+  if (rules_ != nullptr && is_settled_before_option_files(row)) return report(place, fmt::format("{} has no effect in this file; skipped", row.name));
   if (row.id == Opt::config_file) {
     const auto slash = name.rfind('/');
     const bool relative = !value.starts_with('/') && slash != std::string_view::npos;

@@ -117,6 +117,13 @@ def rows():
     return found
 
 
+def of_one_user():
+    """The options that may stand in option files of users, by what the sample says of each."""
+    with open(os.path.join(TOP, "conf", "qpopper.config")) as file:
+        parts = file.read().split("\n\n")
+    return {part.split(":")[0][2:] for part in parts if re.search(r"(?m)^# (Users may set it|May stand in spool-options files)\.$", part)}
+
+
 def answer(arguments):
     """What the program says of a configuration: its complaints."""
     done = subprocess.run([program("popper"), *arguments, "--print-config"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
@@ -144,7 +151,7 @@ def check_proof(option, proof, faults):
 
 
 def main():
-    table, faults, lines = rows(), [], []
+    table, faults, lines, per_user = rows(), [], [], of_one_user()
     for option, (wanted, value, proof) in sorted(OPTIONS.items(), key=lambda item: item[0].lower()):
         if option not in table:
             faults.append(f"{option} is not in the table")
@@ -155,6 +162,8 @@ def main():
         check_option(table, option, value, faults)
         check_proof(option, proof, faults)
         today = f"accepted with a warning. {manual}" if obsolete else summary
+        if not obsolete and wanted != "I" and option.replace("UW-kluge", "UW-kludge") not in per_user:
+            today += "; settled before option files of users are read"
         lines.append(f"| `{option}` | {wanted} | {today} | `{proof}` |")
     flags = []
     for flag, value, option in FLAGS:
@@ -167,7 +176,7 @@ def main():
             faults.append(f"{flag}: no warning")
         flags.append(f"| `{flag}{' ' + value if value and value[0] != '@' else ''}` | {option} |")
     text = ("# Options of Qpopper 4.1 today\n\nWritten by `tests/dropin/table_test.py --write` from the option table, compared by the test `dropin.table`; every option below is given to\n"
-            "the program there. Class: N, users may set it; U, the administrator for one user; I, neither. What each does in full: qpopper.config(5).\n\n"
+            "the program there. Class: N, users may set it; U, the administrator for one user; I, neither.\nWhat each does in full: qpopper.config(5).\n\n"
             "| option | class | today | test |\n| --- | --- | --- | --- |\n" + "\n".join(lines) +
             "\n\n| flag | option |\n| --- | --- |\n" + "\n".join(flags) + "\n")
     if "--write" in sys.argv:

@@ -83,13 +83,20 @@ def main():
                 faults.append(f"{name}: may not include {included}")
     code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "popcheck/", "popcert/", "common/")) and n.endswith(".cc") and (not n.startswith("common/config") or n.endswith("placement.cc")))
     table = "".join(read(n) for n in tracked("common/config/rows_*.h"))
+    per_user = "".join(read(n) for n in sources if n.startswith("popper/maildrop/") or n == "common/config/placement.cc")
+    settled = re.findall(r"Opt::(\w+)", re.search(r"kSettledFirst\{(.*?)\}", read("common/config/options.h"), re.S).group(1))
     rows = re.findall(r"Option\{Opt::(\w+), \"([^\"]+)\"", table)
     for identifier, option in rows:
         body = table[table.index(f"Option{{Opt::{identifier},"):]
         obsolete = re.search(r"(true|false)\}", body).group(1) == "true"
         used = re.search(rf"Opt::{identifier}\b", code) is not None
-        if identifier not in ("config_file",) and used == obsolete:
+        if identifier == "config_file":
+            continue
+        if used == obsolete:
             faults.append(f"option {option}: {'obsolete but read' if obsolete else 'in the table but never read'}")
+        scope = re.search(r"Scope::(\w)", body).group(1)
+        if scope != "I" and not obsolete and identifier not in settled and f"Opt::{identifier}" not in per_user:
+            faults.append(f"option {option}: users' files may set it, and nothing that is read for one user asks for it")
     print("\n".join(faults) if faults else f"{len(sources)} files, {len(rows)} options: in order")
     return 1 if faults else 0
 

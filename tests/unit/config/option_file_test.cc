@@ -78,6 +78,30 @@ BOOST_AUTO_TEST_CASE(every_option_of_class_I_is_refused_to_everybody) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_is_settled_before_is_skipped_and_said) {
+  const Folder folder;
+  const auto text = std::string{"set clear-text-password = never\nset downcase-user\nset trim-domain\nset reverse-lookup\nset user-options\nset spool-options\n"
+                                "set no-atomic-open\nreset check-hash-dir\n"};
+  const auto path = folder.put("f", text + "set timeout = 100\n");
+  Settings settings;
+  const auto problems = read_option_file(of_administrator(path), settings);
+  BOOST_TEST(problems.size() == 8U);
+  for (const auto id : {Opt::clear_text_password, Opt::downcase_user, Opt::trim_domain, Opt::reverse_lookup, Opt::user_options, Opt::spool_options,
+                        Opt::no_atomic_open, Opt::check_hash_dir}) {
+    BOOST_TEST(mentions(problems, std::string{option(id).name} + " has no effect in this file; skipped"), option(id).name);
+    BOOST_TEST(settings.list(id).front() == option(id).preset, option(id).name);
+    BOOST_TEST(is_settled_before_option_files(option(id)), option(id).name);
+  }
+  BOOST_TEST(settings.number(Opt::timeout) == 100);
+  Settings own;
+  BOOST_TEST(mentions(read_option_file(of_user(path), own), "check-hash-dir has no effect in this file; skipped"));
+  BOOST_TEST(mentions(read_option_file(of_user(path), own), "downcase-user may not be set in this file; skipped"));
+  // The server's own configuration is read before everything.
+  Settings server;
+  BOOST_TEST(read_text(text, "qpopper.config", server).empty());
+  BOOST_TEST(server.boolean(Opt::trim_domain));
+}
+
 BOOST_AUTO_TEST_CASE(unsafe_files_are_not_read) {
   const Folder folder;
   Settings settings;
