@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "common/base/io.h"
 #include "common/base/text.h"
 #include "common/base/unique_fd.h"
 
@@ -126,13 +127,10 @@ void Reader::file(const std::string& path, const std::string& from, int depth) {
                          true});
   }
   const std::size_t most = rules_ == nullptr ? kMaxFile : kMaxOptionFile;
-  if (static_cast<std::size_t>(status.st_size) > most) return fail(fmt::format("longer than {} KiB", most / 1024));
-  std::string content(static_cast<std::size_t>(status.st_size), '\0');
-  const ssize_t got = ::pread(fd.get(), content.data(), content.size(), 0);
-  if (got < 0) return fail(std::strerror(errno));
-  content.resize(static_cast<std::size_t>(got));
+  const auto content = base::read_whole(fd.get(), most);
+  if (!content) return fail(content.error().kind() == base::ErrorKind::limit ? fmt::format("longer than {} KiB", most / 1024) : content.error().detail());
   const Scope outer = std::exchange(may_, may);
-  text(content, path, depth);
+  text(*content, path, depth);
   may_ = outer;
 }
 

@@ -16,6 +16,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/base/io.h"
 #include "common/base/text.h"
 #include "common/log/log.h"
 #include "common/mbox/from_line.h"
@@ -30,7 +31,8 @@ using base::ErrorKind;
 using base::Result;
 using config::Opt;
 
-constexpr std::uint64_t kMostOctets = 1024UL * 1024;       // of one bulletin
+constexpr std::size_t kMostOctets = 1024UL * 1024;         // of one bulletin
+constexpr std::size_t kMostOfNumber = 100;                 // of a file that holds the number of one
 constexpr std::size_t kMostAtOnce = 8UL * 1024 * 1024;     // of all that one login delivers
 constexpr std::uint64_t kMostNumber = 4'000'000'000'000;   // a date with seconds fits
 
@@ -40,20 +42,14 @@ struct Bulletin {
   friend auto operator<=>(const Bulletin&, const Bulletin&) = default;
 };
 
-std::optional<std::string> read_small(const std::string& path, std::uint64_t most, std::optional<uid_t> owner) {
+Result<std::string> read_small(const std::string& path, std::size_t most, std::optional<uid_t> owner) {
   const base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY)};
   struct stat status {};
-  if (!fd.valid() || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
-  if (owner && status.st_uid != *owner) return std::nullopt;
-  if (static_cast<std::uint64_t>(status.st_size) > most) {
-    errno = EFBIG;
-    return std::nullopt;
-  }
-  std::string text(static_cast<std::size_t>(status.st_size), '\0');
-  const ssize_t got = ::pread(fd.get(), text.data(), text.size(), 0);
-  if (got < 0) return std::nullopt;
-  text.resize(static_cast<std::size_t>(got));
-  return text;
+  if (!fd.valid()) return Error::from_errno(errno, "open");
+  if (::fstat(fd.get(), &status) != 0) return Error::from_errno(errno, "fstat");
+  if (!S_ISREG(status.st_mode)) return Error{ErrorKind::unsafe, "not a regular file"};
+  if (owner && status.st_uid != *owner) return Error{ErrorKind::unsafe, fmt::format("belongs to uid {}", status.st_uid)};
+  return base::read_whole(fd.get(), most);
 }
 
 /// Leading digits of a name or of a file's content.
@@ -107,10 +103,13 @@ bool is_for_user(const std::string& name, const Job& job) {
 
 std::optional<std::string> read_popbull(const config::Settings& settings, const Job& job) {
   const auto& folder = settings.text(Opt::popbull_dir);
-  std::optional<std::string> text;
-  if (!folder.empty()) text = read_small(folder + "/" + job.name + ".popbull", 100, job.uid);
-  if (!text && !job.home.empty()) text = read_small(job.home + "/.popbull", 100, job.uid);
-  return text;
+  std::vector<std::string> places;
+  if (!folder.empty()) places.push_back(folder + "/" + job.name + ".popbull");
+  if (!job.home.empty()) places.push_back(job.home + "/.popbull");
+  for (const auto& place : places) {
+    if (auto text = read_small(place, kMostOfNumber, job.uid)) return std::move(*text);
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -159,14 +158,19 @@ Bulletins gather_bulletins(const config::Settings& settings, const Job& job) {
   const auto all = list_folder(folder);
   if (all.empty()) return out;
   const auto newest = all.back().number;
-  const auto kept = read_small(job.state_folder + "/" + kBulletinName, 100, job.uid);
+  const auto kept = read_small(job.state_folder + "/" + kBulletinName, kMostOfNumber, job.uid);
+  if (!kept && kept.error().kind() != ErrorKind::not_found) {
+    // Taken for a new user's, he would get again what he has.
+    log::warning("maildrop of {}: number of the last bulletin: {}; no bulletins", job.name, kept.error().message());
+    return out;
+  }
   const auto own = kept ? leading_number(*kept) : std::nullopt;
   const auto seen = own ? *own : last_seen(read_popbull(settings, job), newest, static_cast<std::uint64_t>(settings.number(Opt::max_bulletins)));
   const auto address = fmt::format("{}@{}", job.name, job.server_name);
   for (const auto& bulletin : all) {
     if (bulletin.number <= seen || (settings.boolean(Opt::group_bulletins) && !is_for_user(bulletin.name, job))) continue;
     const auto text = read_small(folder + "/" + bulletin.name, kMostOctets, std::nullopt);
-    auto addressed = text ? address_bulletin(*text, address) : Result<std::string>{Error::from_errno(errno, "read")};
+    auto addressed = text ? address_bulletin(*text, address) : Result<std::string>{Error{text.error().kind(), "cannot be read: " + text.error().detail()}};
     if (!addressed || out.messages.size() + addressed->size() > kMostAtOnce) {
       // As in the original: none of them, so that they come in their order once the fault is mended.
       const auto why = addressed ? std::string{"too much at once"} : addressed.error().detail();

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "common/base/io.h"
 #include "common/base/unique_fd.h"
 
 namespace qpop::monitor {
@@ -19,22 +20,8 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 
-constexpr std::int64_t kMostOctets = 16 << 20;
+constexpr std::size_t kMostOctets = 16UL << 20;
 constexpr std::string_view kAnyShell = "/POPPER/ANY/SHELL/";
-
-base::Result<std::string> read_all(int fd, std::size_t size) {
-  std::string content(size, '\0');
-  std::size_t at = 0;
-  while (at < size) {
-    const ssize_t got = ::pread(fd, content.data() + at, size - at, static_cast<off_t>(at));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Error::from_errno(errno, "pread");
-    if (got == 0) break;
-    at += static_cast<std::size_t>(got);
-  }
-  content.resize(at);
-  return content;
-}
 
 }  // namespace
 
@@ -47,10 +34,10 @@ base::Status NameFile::refresh(const std::string& path) {
   if (!S_ISREG(status.st_mode) || !ours || (status.st_mode & 022U) != 0) {
     return Error{ErrorKind::unsafe, "must be a file of root that nobody else can write"};
   }
-  if (status.st_size > kMostOctets) return Error{ErrorKind::limit, "longer than 16 MiB"};
   const Seen now{path, status.st_dev, status.st_ino, status.st_size, status.st_ctim.tv_sec * 1'000'000'000LL + status.st_ctim.tv_nsec};
   if (now == seen_) return {};
-  auto content = read_all(fd.get(), static_cast<std::size_t>(status.st_size));
+  auto content = base::read_whole(fd.get(), kMostOctets);
+  if (!content && content.error().kind() == ErrorKind::limit) return Error{ErrorKind::limit, "longer than 16 MiB"};
   if (!content) return content.error();
   names_.clear();
   std::string_view rest = *content;

@@ -15,7 +15,7 @@
 #include <set>
 
 #include "common/base/clock.h"
-#include "common/base/text.h"
+#include "common/base/io.h"
 #include "common/files/dotlock.h"
 #include "common/files/io.h"
 #include "common/log/log.h"
@@ -39,7 +39,7 @@ using base::Status;
 using base::UniqueFd;
 using listing::Record;
 
-constexpr off_t kMostFile = 1024L * 1024 * 1024;
+constexpr std::size_t kMostFile = 1024UL * 1024 * 1024;
 
 /// A copy of the state folder that goes away again.
 class Scratch {
@@ -84,14 +84,11 @@ class Scratch {
   UniqueFd fd_;
 };
 
-Result<std::string> read_all(const UniqueFd& file) {
+Result<std::string> read_listing(const UniqueFd& file) {
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return Error::from_errno(errno, "fstat");
-  if (!S_ISREG(status.st_mode) || status.st_size > kMostFile) return Error{ErrorKind::unsafe, "not a regular file of reasonable size"};
-  std::string text(static_cast<std::size_t>(status.st_size), '\0');
-  files::SystemFileSystem fs;
-  if (auto read = files::read_exactly(fs, file.get(), text, 0); !read) return read.error();
-  return text;
+  if (!S_ISREG(status.st_mode)) return Error{ErrorKind::unsafe, "not a regular file"};
+  return base::read_whole(file.get(), kMostFile);
 }
 
 class Work {
@@ -103,7 +100,7 @@ class Work {
     if (!spool_.valid()) return Error::from_errno(errno, "open").at("folder", rules_.placement.spool.folder);
     state_.reset(::open(task_.job.state_folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!state_.valid()) return Error::from_errno(errno, "open").at("folder", task_.job.state_folder);
-    const auto text = task_.file.valid() ? read_all(task_.file) : ask_peer(task_.against, task_.job.name, task_.password);
+    const auto text = task_.file.valid() ? read_listing(task_.file) : ask_peer(task_.against, task_.job.name, task_.password);
     if (!text) return text.error().at("listing", task_.against);
     auto entries = parse_foreign_listing(*text);
     if (!entries) return entries.error().at("listing", task_.against);
