@@ -100,6 +100,10 @@ class Work {
     if (!spool_.valid()) return Error::from_errno(errno, "open").at("folder", rules_.placement.spool.folder);
     state_.reset(::open(task_.job.state_folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!state_.valid()) return Error::from_errno(errno, "open").at("folder", task_.job.state_folder);
+    // A half moved spool is no listing of anybody's mail.
+    auto interrupted = files::exists(fs_, state_.get(), spool::kJournalName);
+    if (!interrupted) return interrupted.error().at("look for a journal in", task_.job.state_folder);
+    if (*interrupted) return Error{ErrorKind::busy, "an update was interrupted; complete it first with popper --recover"}.at("maildrop of", task_.job.name);
     const auto text = task_.file.valid() ? read_listing(task_.file) : ask_peer(task_.against, task_.job.name, task_.password);
     if (!text) return text.error().at("listing", task_.against);
     auto entries = parse_foreign_listing(*text);
@@ -166,7 +170,6 @@ class Work {
 
 /// The messages with the unique-ids that clients would see, with a copy of the state folder; nothing is taken over, nothing expires.
 Result<std::vector<Record>> Work::list(int state) {
-  if (state < 0) return Error{ErrorKind::io, "no folder can be made in /tmp"};
   auto settings = maildrop::maildrop_settings(rules_.settings);
   settings.expire_days = -1;
   settings.login_delay_s = 0;

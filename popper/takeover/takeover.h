@@ -23,8 +23,9 @@ struct Task {
 inline constexpr int kDownloadsAgain = 6;
 inline constexpr int kFailed = 3;
 
-/// Drops to the owner, does the work, prints what it found, and returns the exit code. A comparison changes nothing, not even the state
-/// folder: a Qpopper may go on serving the maildrop afterwards.
+/// Drops to the owner, does the work, prints what it found, and returns the exit code. A comparison leaves mail, index and unique-ids as
+/// they are: a Qpopper may go on serving the maildrop afterwards. It does lock the spool while it reads it, and finding the maildrop has made
+/// the folders that are missing (Monitor::find_owner).
 int run_takeover(Task task);
 
 }  // namespace qpop::takeover

@@ -46,6 +46,13 @@ def state(site):
     return found
 
 
+def spool_of(site):
+    """What stands in the spool folder, and whether anybody wrote to it."""
+    path = os.path.join(site.spool, "ada")
+    status = os.stat(path)
+    return os.listdir(site.spool), status.st_ino, status.st_mtime_ns, status.st_ctime_ns, site.read_spool()
+
+
 def qpoppers_unique_id(text):
     """By the description of the 20-character form, independent of the code under test."""
     lines = text.split(b"\n\n")[0].split(b"\n")
@@ -67,10 +74,11 @@ def main():
         site.write_config()
         mail = b"".join(message(i, body=b"x" * i + b"\n") for i in (1, 2, 3))
         site.put_spool("ada", mail)
-        before = site.read_spool()
+        before, places = site.read_spool(), spool_of(site)
         code, text = run(site, "--compare-uidl", write(site, "answer", "+OK\r\n1 a-unique-id\r\n2 another-one\r\n3 the-third\r\n.\r\n"))
         assert code == 6 and "3 messages here, 3 there; a client would download 3 again" in text, (code, text)
-        assert not any(name.endswith(("index", "unique-ids")) for name in state(site)), "a comparison leaves nothing"
+        assert state(site) == {} and spool_of(site) == places, "a comparison leaves no file, and the spool as it is"
+        assert sorted(os.listdir(site.state)) == ["v"] and os.listdir(os.path.join(site.state, "v")) == ["ada"], "but the folders of a login"
         # What Qpopper without stored unique-ids would have said.
         answer = "".join(f"{i} {qpoppers_unique_id(message(i, body=b'x' * i + chr(10).encode()))}\n" for i in (1, 2, 3))
         code, text = run(site, "--compare-uidl", write(site, "qpopper", answer))
@@ -92,6 +100,9 @@ def main():
         known = listing(site)
         assert known[:3] == ["a-unique-id", "another-one", "the-third"] and len(known) == 4, known
         # A live server: this one. Nothing is downloaded twice; the password comes from standard input.
+        kept, places = state(site), spool_of(site)
+        code, text = run(site, "--compare-uidl", os.path.join(site.root, "answer"))
+        assert code == 6 and state(site) == kept and spool_of(site) == places, (code, text)
         code, text = run(site, "--compare-uidl", f"127.0.0.1:{site.port}", PASSWORD)
         assert code == 0 and "4 messages here, 4 there; a client would download 0 again" in text, (code, text)
         code, text = run(site, "--compare-uidl", f"127.0.0.1:{site.port}", "wrong")
@@ -121,6 +132,13 @@ def main():
             assert code == 3 and "copy unique-ids" in text, (code, text)
         os.chmod(kept, 0o600)
         assert listing(site)[:3] == ["UID1-77", "UID2-77", "UID3-77"]
+        # Nor is a spool listed whose update was interrupted.
+        open(os.path.join(os.path.dirname(kept), "journal"), "w").close()
+        site.own(site.state)
+        for action in ("--compare-uidl", "--import-uidl"):
+            code, text = run(site, action, os.path.join(site.root, "answer"))
+            assert code == 3 and "complete it first with popper --recover" in text, (code, text)
+        os.unlink(os.path.join(os.path.dirname(kept), "journal"))
         assert site.read_spool() == before + message(4)
         assert not [name for name in os.listdir("/tmp") if name.startswith("popper-compare.")]
         code, text = run(site, "--compare-uidl", "127.0.0.1:1", PASSWORD)
