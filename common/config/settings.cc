@@ -158,7 +158,6 @@ base::Status Settings::set(const Option& row, std::string_view value, std::strin
   if (row.type != Type::list) stored.texts.clear();
   stored.texts.push_back(std::move(*text));
   stored.source = source;
-  stored.preset = false;
   return {};
 }
 

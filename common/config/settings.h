@@ -35,13 +35,11 @@ class Settings {
   /// Position of a mnemonic in its row.
   [[nodiscard]] std::size_t choice(Opt id) const;
   [[nodiscard]] const std::string& source(Opt id) const { return value(id).source; }
-  [[nodiscard]] bool is_preset(Opt id) const { return value(id).preset; }
 
  private:
   struct Value {
     std::vector<std::string> texts;
     std::string source = "default";
-    bool preset = true;
   };
   [[nodiscard]] const Value& value(Opt id) const { return values_.at(static_cast<std::size_t>(id)); }
   std::array<Value, kOptions.size()> values_;

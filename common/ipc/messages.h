@@ -73,7 +73,7 @@ struct LogLine {
 
 struct RequestUpdate {
   static constexpr auto kType = MessageType::request_update;
-  std::uint32_t deleted = 0;
+  std::uint32_t reserved = 0;
 };
 
 struct SessionReport {

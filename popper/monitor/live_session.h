@@ -41,7 +41,7 @@ struct LiveSession {
   std::int64_t opened_ms = 0;    ///< maildrop
   std::int64_t update_ms = 0;    ///< update asked for
   bool reported = false;         ///< ended with QUIT
-  std::uint32_t deleted = 0, left = 0;  ///< says its report
+  std::uint32_t deleted = 0;     ///< says its report
   std::optional<ipc::SessionEnded> ended;
   std::array<unsigned, kRequestTypes> requests{};  ///< how often each type was asked
   bool can_tls = false;  ///< the process is prepared for TLS
@@ -68,7 +68,6 @@ struct MaildropJob {
 
 /// A process that asks the system about one password.
 struct CheckerProcess {
-  ipc::SessionId session{};
   std::int64_t deadline_ms = 0;
 };
 

@@ -130,7 +130,6 @@ void Monitor::on_report(LiveSession& session, const ipc::Frame& frame) {
   if (!frame.read(report)) return;
   session.reported = true;
   session.deleted = report.deleted;
-  session.left = report.left;
   if (session.user.statistics == 0) return;
   log::info("Stats: {} {} {} {} {} {} {}", session.owner.name, report.deleted, report.deleted_octets, report.left, report.left_octets,
             session.name_of_client(), session.client.text);

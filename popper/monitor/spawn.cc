@@ -184,7 +184,7 @@ base::Result<ipc::Channel> Monitor::spawn_checker(const LiveSession& session, bo
   }
   const pid_t pid = fork_role("popper-check", [&] { return roles_.checker(std::move(task)); });
   if (pid < 0) return base::Error{base::ErrorKind::io, "fork failed"};
-  checkers_[pid] = {session.id, clock_.monotonic_ms() + kCheckerMs};
+  checkers_[pid] = {clock_.monotonic_ms() + kCheckerMs};
   return std::move(pair->first);
 }
 

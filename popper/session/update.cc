@@ -53,9 +53,7 @@ ipc::SessionReport Dialogue::make_report() const {
 }
 
 void Dialogue::update() {
-  ipc::RequestUpdate request;
-  request.deleted = maildrop_->deleted_count();
-  const auto sent = monitor_.send(request);
+  const auto sent = monitor_.send(ipc::RequestUpdate{});
   auto frame = sent ? monitor_.receive(kUpdateMs) : base::Result<ipc::Frame>{sent.error()};
   ipc::UpdateChannel given;
   if (frame && frame->read(given) && frame->descriptors.size() == 1) {

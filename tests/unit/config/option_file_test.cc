@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(every_class_is_kept_to) {
   BOOST_TEST(user.number(Opt::timeout) == 100);
   BOOST_TEST(!user.boolean(Opt::auto_delete));
   BOOST_TEST(user.text(Opt::tracefile).empty());
-  BOOST_TEST(user.is_preset(Opt::log_login));
+  BOOST_TEST(user.text(Opt::log_login) == option(Opt::log_login).preset);
   BOOST_TEST(by_user.size() == 4U);
   BOOST_TEST(mentions(by_user, "f line 2: auto-delete may not be set in this file"));
   BOOST_TEST(!has_errors(by_user));

@@ -90,7 +90,7 @@ void expect_killed(const Attack& attack, const char* what) {
 }
 
 BOOST_AUTO_TEST_CASE(requests_out_of_phase_unknown_or_of_a_wrong_size_end_the_session) {
-  expect_killed([](const auto& m) { (void)m.send(ipc::RequestUpdate{1}); }, "update before login");
+  expect_killed([](const auto& m) { (void)m.send(ipc::RequestUpdate{}); }, "update before login");
   expect_killed([](const auto& m) { (void)m.send(ipc::SessionReport{}); }, "report before update");
   expect_killed([](const auto& m) { (void)m.send(ipc::LoginAccepted{}); }, "a login claimed by the session itself");
   expect_killed([](const auto& m) { (void)m.send(ipc::DotlockRequest{}); }, "a dotlock asked for by the session");
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(a_captured_authenticator_cannot_name_a_path_or_a_foreign_se
     foreign.session[0] = std::byte{1};
     foreign.user.set("ada");
     (void)task.monitor.send(foreign);
-    (void)task.monitor.send(ipc::RequestUpdate{1});  // not his to send
+    (void)task.monitor.send(ipc::RequestUpdate{});  // not his to send
     linger();
     return 0;
   };
@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(a_captured_maildrop_process_asks_for_what_its_job_is_not) {
   const std::array<std::pair<const char*, Attack>, 4> attacks{{
       {"the result of a recovery, by a process that opens", [](const auto& m) { (void)m.send(ipc::MaildropRecovered{}); }},
       {"a short result", [](const auto& m) { send_raw(m, {ipc::kProtocol, static_cast<std::uint16_t>(ipc::MessageType::maildrop_recovered), 4}, 4); }},
-      {"an update", [](const auto& m) { (void)m.send(ipc::RequestUpdate{1}); }},
+      {"an update", [](const auto& m) { (void)m.send(ipc::RequestUpdate{}); }},
       {"a type beyond the table", [](const auto& m) { send_raw(m, {ipc::kProtocol, 65535, 4}, 4); }},
   }};
   for (const auto& [what, attack] : attacks) {
