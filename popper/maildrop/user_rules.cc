@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "common/config/announced.h"
 #include "common/config/reader.h"
 #include "common/log/log.h"
 
@@ -13,14 +14,6 @@ namespace qpop::maildrop {
 namespace {
 
 using config::Opt;
-
-// EXPIRE of users who log in every day must not lose to the clock: the lower value is the true one.
-std::int32_t announced_expiry(const config::Settings& settings) {
-  const auto announced = settings.number(Opt::announce_expire);
-  const auto deleted = settings.number(Opt::expire_after);
-  if (announced < 0 || deleted < 0) return static_cast<std::int32_t>(std::max(announced, deleted));
-  return static_cast<std::int32_t>(std::min(announced, deleted));
-}
 
 spool::MailLockKinds lock_kinds(std::string_view words) {
   spool::MailLockKinds kinds{false, false, false};
@@ -88,7 +81,7 @@ ipc::MaildropOpened session_rules(const config::Settings& settings) {
   ipc::MaildropOpened out;
   out.idle_seconds = static_cast<std::uint32_t>(settings.number(Opt::timeout));
   out.login_delay_s = static_cast<std::uint32_t>(settings.number(Opt::announce_login_delay));
-  out.expire_days = announced_expiry(settings);
+  out.expire_days = config::announced_expiry(settings);
   out.update_on_abort = settings.boolean(Opt::update_on_abort) ? 1 : 0;
   out.auto_delete = settings.boolean(Opt::auto_delete) && out.update_on_abort == 0 ? 1 : 0;
   out.honour_status = settings.boolean(Opt::update_status_headers) ? 1 : 0;

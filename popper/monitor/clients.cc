@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "common/config/announced.h"
 #include "common/log/log.h"
 #include "popper/monitor/monitor.h"
 #include "popper/monitor/startup.h"
@@ -26,9 +27,7 @@ constexpr std::int64_t kRefusalLogMs = 10'000;  // a flood of refusals is one li
 
 /// What CAPA says before anybody has logged in.
 void announce(const config::Settings& settings, ipc::StartSession& start) {
-  const auto announced = settings.number(Opt::announce_expire);
-  const auto deleted = settings.number(Opt::expire_after);
-  start.expire_days = static_cast<std::int32_t>(announced < 0 || deleted < 0 ? std::max(announced, deleted) : std::min(announced, deleted));
+  start.expire_days = config::announced_expiry(settings);
   start.login_delay_s = static_cast<std::uint32_t>(settings.number(Opt::announce_login_delay));
   start.per_user = settings.boolean(Opt::user_options) || settings.boolean(Opt::spool_options) ? 1 : 0;
   start.debug = settings.boolean(Opt::debug) ? 1 : 0;

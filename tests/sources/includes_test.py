@@ -81,9 +81,9 @@ def main():
             other = os.path.dirname(included)
             if other != folder and other not in RULES[folder]:
                 faults.append(f"{name}: may not include {included}")
-    code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "popcheck/", "popcert/", "common/")) and n.endswith(".cc") and (not n.startswith("common/config") or n.endswith("placement.cc")))
+    code = "".join(read(n) for n in sources if n.startswith(("popper/", "popauth/", "popcheck/", "popcert/", "common/")) and n.endswith(".cc") and (not n.startswith("common/config") or n.endswith(("placement.cc", "announced.cc"))))
     table = "".join(read(n) for n in tracked("common/config/rows_*.h"))
-    per_user = "".join(read(n) for n in sources if n.startswith("popper/maildrop/") or n == "common/config/placement.cc")
+    per_user = "".join(read(n) for n in sources if n.startswith("popper/maildrop/") or n in ("common/config/placement.cc", "common/config/announced.cc"))
     settled = re.findall(r"Opt::(\w+)", re.search(r"kSettledFirst\{(.*?)\}", read("common/config/options.h"), re.S).group(1))
     rows = re.findall(r"Option\{Opt::(\w+), \"([^\"]+)\"", table)
     for identifier, option in rows:

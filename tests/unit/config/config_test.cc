@@ -8,6 +8,7 @@
 #include <fstream>
 #include <ostream>
 
+#include "common/config/announced.h"
 #include "common/config/command_line.h"
 #include "common/config/generate.h"
 #include "common/config/reader.h"
@@ -150,6 +151,19 @@ BOOST_AUTO_TEST_CASE(announcements_come_with_one_flag) {
   BOOST_TEST(none.settings.number(Opt::announce_login_delay) == 0);
   BOOST_TEST(has_errors(read_command_line({"-e", "expiry=3"}).problems));
   BOOST_TEST(has_errors(read_command_line({"-e", "expire=x"}).problems));
+}
+
+BOOST_AUTO_TEST_CASE(the_lower_expiry_is_announced) {
+  struct Case {
+    std::string_view announced, deleted;
+    std::int32_t want;
+  };
+  for (const auto& c : {Case{"never", "never", -1}, Case{"30", "never", 30}, Case{"never", "60", 60}, Case{"30", "60", 30}, Case{"60", "30", 30}, Case{"0", "30", 0}}) {
+    Settings settings;
+    BOOST_TEST(settings.set(option(Opt::announce_expire), c.announced, "test").has_value());
+    BOOST_TEST(settings.set(option(Opt::expire_after), c.deleted, "test").has_value());
+    BOOST_TEST(announced_expiry(settings) == c.want, c.announced << " " << c.deleted);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(flags_with_a_sense_of_their_own) {
