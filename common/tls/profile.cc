@@ -3,6 +3,10 @@
 #include "common/tls/profile.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "common/base/text.h"
 #include "common/tls/bundle.h"
@@ -85,6 +89,22 @@ base::Result<Profile> decode(std::string_view octets) {
   }
   for (std::size_t i = 0; i < counts.authorities; ++i) out.client_authorities.push_back(std::move(*next++));
   return out;
+}
+
+base::Result<Profile> read_profile(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return Error::from_errno(errno, "fstat").at("read the TLS profile");
+  // Sealed; its size is not taken on trust all the same.
+  if (status.st_size <= 0 || static_cast<std::size_t>(status.st_size) > kMostProfileOctets) return Error{ErrorKind::malformed, "size of the TLS profile"};
+  std::string octets(static_cast<std::size_t>(status.st_size), '\0');
+  std::size_t at = 0;
+  while (at < octets.size()) {
+    const ssize_t got = ::pread(fd, octets.data() + at, octets.size() - at, static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return Error::from_errno(got < 0 ? errno : EIO, "pread").at("read the TLS profile");
+    at += static_cast<std::size_t>(got);
+  }
+  return decode(octets);
 }
 
 }  // namespace qpop::tls

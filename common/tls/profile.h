@@ -38,5 +38,8 @@ inline constexpr std::size_t kMostProfileOctets = 1024UL * 1024;
 [[nodiscard]] std::string encode(const Profile& profile);
 /// Errors  malformed.
 [[nodiscard]] base::Result<Profile> decode(std::string_view octets);
+/// The profile in a file that the signer has sealed, all of it. Where the descriptor stands does not matter and is not changed: others share it.
+/// Errors  malformed: its size, or what is in it; io.
+[[nodiscard]] base::Result<Profile> read_profile(int fd);
 
 }  // namespace qpop::tls

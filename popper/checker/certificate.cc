@@ -42,14 +42,6 @@ base::Status give_up_rights(const CertificateStart& start) {
   return {};
 }
 
-base::Result<tls::Profile> read_profile(int fd) {
-  std::string octets(tls::kMostProfileOctets, '\0');
-  const ssize_t got = ::pread(fd, octets.data(), octets.size(), 0);
-  if (got <= 0) return Error{ErrorKind::io, "the TLS profile cannot be read"};
-  octets.resize(static_cast<std::size_t>(got));
-  return tls::decode(octets);
-}
-
 base::Result<std::string> receive_proof(const ipc::Channel& authenticator) {
   auto frame = authenticator.receive(kPartMs);
   ipc::VerifyExternal question;
@@ -72,7 +64,7 @@ int run_certificate_checker(CertificateStart start) {
   if (!give_up_rights(start)) return 3;
   auto proof = receive_proof(start.authenticator);
   if (!proof) return 0;  // the session has gone meanwhile
-  auto profile = read_profile(start.profile.get());
+  auto profile = tls::read_profile(start.profile.get());
   auto name = profile ? tls::verify_client(*proof, *profile, ::time(nullptr)) : base::Result<std::string>{profile.error()};
   ipc::CertificateVerdict verdict;
   verdict.accepted = name && !name->empty() ? 1 : 0;

@@ -3,11 +3,6 @@
 // Runs as: popnet, without any right.
 #include "popper/session/tls_link.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-
 #include "common/base/secret.h"
 #include "common/tls/profile.h"
 
@@ -19,16 +14,6 @@ using base::Error;
 using base::ErrorKind;
 
 constexpr int kAnswerMs = 10'000;  // some hundred signatures of others may stand before ours
-
-/// Sealed by the signer; its size is not taken on trust all the same.
-base::Result<std::string> read_profile(int fd) {
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) return Error::from_errno(errno, "fstat");
-  if (status.st_size <= 0 || static_cast<std::size_t>(status.st_size) > tls::kMostProfileOctets) return Error{ErrorKind::malformed, "size of the TLS profile"};
-  std::string octets(static_cast<std::size_t>(status.st_size), '\0');
-  if (::pread(fd, octets.data(), octets.size(), 0) != static_cast<ssize_t>(octets.size())) return Error{ErrorKind::io, "the TLS profile cannot be read"};
-  return octets;
-}
 
 }  // namespace
 
@@ -46,8 +31,7 @@ base::Status TlsLink::prepare() {
 base::Status TlsLink::take_profile(base::UniqueFd profile, ipc::Channel signer) {
   if (!server_) return Error{ErrorKind::unsupported, "TLS was not prepared"};
   signer_ = std::move(signer);
-  auto octets = read_profile(profile.get());
-  auto decoded = octets ? tls::decode(*octets) : base::Result<tls::Profile>{octets.error()};
+  auto decoded = tls::read_profile(profile.get());
   return decoded ? server_->configure(std::move(*decoded)) : base::Status{decoded.error()};
 }
 

@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 #include <ctime>
@@ -464,6 +466,18 @@ BOOST_AUTO_TEST_CASE(profile_survives_the_way_between_processes) {
   BOOST_TEST((back->identities[1].chain == profile.identities[1].chain));
   BOOST_TEST((back->client_authorities == profile.client_authorities));
   BOOST_TEST(octets.find("PRIVATE") == std::string::npos);
+  // By descriptor: whole, wherever it stands, and again.
+  const base::UniqueFd file{::memfd_create("profile", MFD_CLOEXEC)};
+  BOOST_TEST(!read_profile(file.get()).has_value());
+  BOOST_TEST(::write(file.get(), octets.data(), octets.size()) == static_cast<ssize_t>(octets.size()));
+  for (int i = 0; i < 2; ++i) {
+    const auto read = read_profile(file.get());
+    BOOST_REQUIRE(read.has_value());
+    BOOST_TEST(encode(*read) == octets);
+  }
+  BOOST_TEST(::lseek(file.get(), 0, SEEK_CUR) == static_cast<off_t>(octets.size()));
+  BOOST_TEST(::ftruncate(file.get(), kMostProfileOctets + 1) == 0);
+  BOOST_TEST((read_profile(file.get()).error().kind() == base::ErrorKind::malformed));
   for (const auto& damaged : {std::string{}, octets.substr(0, 5), octets.substr(0, octets.size() / 2), "x" + octets}) BOOST_TEST(!decode(damaged).has_value());
 }
 
