@@ -6,10 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 
-#include "common/base/secret.h"
+#include "common/base/io.h"
 #include "common/base/text.h"
 
 namespace qpop::popauth {
@@ -45,28 +44,8 @@ Result<UniqueFd> create_output(const std::string& path) {
   return fd;
 }
 
-Result<std::string> read_whole(int fd, std::size_t most) {
-  std::string text;
-  std::array<char, 65536> buffer{};
-  for (;;) {
-    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Error::from_errno(errno, "read");
-    if (got == 0) break;
-    text.append(buffer.data(), static_cast<std::size_t>(got));
-    if (text.size() > most) return Error{ErrorKind::limit, "the file is too large"};
-  }
-  base::wipe(buffer.data(), buffer.size());
-  return text;
-}
-
-base::Status write_whole(UniqueFd fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t put = ::write(fd.get(), text.data(), text.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return Error::from_errno(errno, "write");
-    text.remove_prefix(static_cast<std::size_t>(put));
-  }
+base::Status write_and_close(UniqueFd fd, std::string_view text) {
+  if (auto written = base::write_whole(fd.get(), text); !written) return written;
   // EINVAL: a pipe or terminal.
   if (::fsync(fd.get()) != 0 && errno != EINVAL && errno != EROFS) return Error::from_errno(errno, "fsync");
   if (const int code = fd.close_checked(); code != 0) return Error::from_errno(code, "close");

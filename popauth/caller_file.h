@@ -17,10 +17,7 @@ namespace qpop::popauth {
 /// A new file, mode 0600; "-" is standard output. Errors  io with EEXIST: it exists; denied, no_space.
 [[nodiscard]] base::Result<base::UniqueFd> create_output(const std::string& path);
 
-/// Everything up to the end. Errors  limit: more than `most` octets; io.
-[[nodiscard]] base::Result<std::string> read_whole(int fd, std::size_t most);
-
 /// Writes, syncs a regular file, and closes. Errors  no_space, io.
-[[nodiscard]] base::Status write_whole(base::UniqueFd fd, std::string_view text);
+[[nodiscard]] base::Status write_and_close(base::UniqueFd fd, std::string_view text);
 
 }  // namespace qpop::popauth

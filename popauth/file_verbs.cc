@@ -138,7 +138,7 @@ ExitCode export_accounts(const Identity& identity, const Command& command, const
     say("Warning: with this file passwords can be guessed offline; keep it like the database, and remove it after use");
   }
   auto text = export_text(*records, command.with_verifiers);
-  auto written = write_whole(std::move(*out), text);
+  auto written = write_and_close(std::move(*out), text);
   base::wipe(text.data(), text.size());
   if (!written) return give_up(written.error().at("export", shown));
   return outcome.fine(command.with_verifiers ? "exported db with verifiers" : "exported db");

@@ -20,6 +20,7 @@
 
 #include "common/authdb/file_rules.h"
 #include "common/authdb/password.h"
+#include "common/base/io.h"
 #include "common/base/text.h"
 #include "popauth/audit.h"
 #include "popauth/caller_file.h"
@@ -89,7 +90,7 @@ Result<Input> read_input(const Command& command) {
     return Error{ErrorKind::unsupported, "a Berkeley DB file; dump it with its own tools as lines of name:password"};
   }
   if (wanted == Format::qpopper) return Error{ErrorKind::malformed, "not a gdbm file"};
-  auto text = read_whole(fd->get(), kMaxFileOctets);
+  auto text = base::read_whole(fd->get(), kMaxFileOctets);
   if (!text) return text.error();
   Input input{.format = wanted.value_or(guess_text_format(*text)), .entries = {}};
   input.entries = parse_text(input.format, *text, owner_name(fd->get()));

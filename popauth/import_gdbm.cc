@@ -5,30 +5,27 @@
 #include <fcntl.h>
 #include <gdbm.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 
 #include "common/base/secret.h"
-#include "common/base/unique_fd.h"
+#include "common/priv/child_call.h"
 
 namespace qpop::popauth {
 
 using base::Error;
 using base::ErrorKind;
 using base::Result;
-using base::UniqueFd;
 
 namespace {
 
 constexpr std::uint32_t kMaxItem = 4096;  // name, or both secrets with their NULs
 constexpr std::size_t kMaxRecords = 2'000'000;
+constexpr std::size_t kMostOctets = 1UL << 30U;  // of all
 constexpr rlim_t kCpuSeconds = 60;
 constexpr int kRefused = 10, kTooLarge = 11, kFine = 0;
 
@@ -66,7 +63,7 @@ int send_records(int fd, std::FILE* out) {
   return gdbm_errno == GDBM_ITEM_NOT_FOUND || gdbm_errno == GDBM_NO_ERROR ? kFine : kRefused;
 }
 
-[[noreturn]] void child(int fd, int out) {
+int work(int fd, int out) {
   const rlimit cpu{kCpuSeconds, kCpuSeconds};
   ::setrlimit(RLIMIT_CPU, &cpu);
   // What libgdbm has to say about a damaged file is said by us.
@@ -75,7 +72,7 @@ int send_records(int fd, std::FILE* out) {
   std::FILE* const stream = ::fdopen(out, "w");
   const int code = stream != nullptr ? send_records(fd, stream) : kRefused;
   const bool flushed = stream != nullptr && std::fflush(stream) == 0;
-  ::_exit(flushed ? code : kRefused);
+  return flushed ? code : kRefused;
 }
 
 /// Length and octets; nothing at the end or when torn.
@@ -87,19 +84,6 @@ bool take(std::string_view& rest, std::string& item) {
   item = rest.substr(sizeof size, size);
   rest.remove_prefix(sizeof size + size);
   return true;
-}
-
-std::string read_all(int fd) {
-  std::string text;
-  std::array<char, 65536> buffer{};
-  for (;;) {
-    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    text.append(buffer.data(), static_cast<std::size_t>(got));
-  }
-  base::wipe(buffer.data(), buffer.size());
-  return text;
 }
 
 std::uint32_t first_word(std::string_view head, std::size_t at) {
@@ -119,26 +103,17 @@ bool is_berkeley_db(std::string_view head) {
 }
 
 Result<Pairs> read_gdbm(int fd) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return Error::from_errno(errno, "pipe");
-  const UniqueFd in{ends[0]};
-  UniqueFd out{ends[1]};
-  const pid_t pid = ::fork();
-  if (pid < 0) return Error::from_errno(errno, "fork");
-  if (pid == 0) child(fd, out.get());
-  out.reset();
-  auto octets = read_all(in.get());
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  if (!WIFEXITED(status)) return Error{ErrorKind::malformed, "the gdbm file is damaged: libgdbm died of it"};
-  if (WEXITSTATUS(status) == kTooLarge) return Error{ErrorKind::limit, "too many or too large records"};
-  if (WEXITSTATUS(status) != kFine)
-    return Error{ErrorKind::malformed, "libgdbm cannot read the file: damaged, or another byte order"};
+  auto answer = priv::ask_child(kMostOctets, [fd](int out) { return work(fd, out); });
+  const Error too_large{ErrorKind::limit, "too many or too large records"};
+  if (!answer) return answer.error().kind() == ErrorKind::limit ? too_large : answer.error();
+  if (answer->was_killed()) return Error{ErrorKind::malformed, "the gdbm file is damaged: libgdbm died of it"};
+  if (answer->ended_with(kTooLarge)) return too_large;
+  if (!answer->ended_with(kFine)) return Error{ErrorKind::malformed, "libgdbm cannot read the file: damaged, or another byte order"};
   Pairs pairs;
-  std::string_view rest{octets};
+  std::string_view rest{answer->octets};
   std::string key, value;
   while (take(rest, key) && take(rest, value)) pairs.emplace_back(key, value);
-  base::wipe(octets.data(), octets.size());
+  base::wipe(answer->octets.data(), answer->octets.size());
   return pairs;
 }
 

@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/io.h"
 #include "common/base/unique_fd.h"
 #include "common/config/reader.h"
 #include "common/tls/bundle.h"
@@ -24,17 +25,6 @@ using base::Error;
 using base::ErrorKind;
 
 Error of_errno(const char* call, std::string_view what, const std::string& path) { return Error::from_errno(errno, call).at(what, path); }
-
-base::Status write_whole(int fd, std::string_view octets) {
-  while (!octets.empty()) {
-    const auto done = ::write(fd, octets.data(), octets.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return Error::from_errno(errno, "write");
-    octets.remove_prefix(static_cast<std::size_t>(done));
-  }
-  if (::fsync(fd) != 0) return Error::from_errno(errno, "fsync");
-  return {};
-}
 
 /// Where the link leads, when the name is one and leads somewhere.
 std::string resolved(const std::string& path) {
@@ -89,15 +79,11 @@ base::Result<FileFacts> read_file(const std::string& path) {
   FileFacts out;
   if (::fstat(fd.get(), &out.status) != 0) return of_errno("fstat", "read", path);
   if (!standard && !S_ISREG(out.status.st_mode)) return Error{ErrorKind::unsafe, "not a regular file"}.at("read", path);
-  std::string buffer(65536, '\0');
-  for (;;) {
-    const auto got = ::read(fd.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return of_errno("read", "read", path);
-    if (got == 0) return out;
-    out.octets.append(buffer, 0, static_cast<std::size_t>(got));
-    if (out.octets.size() > tls::kMostBundleOctets) return Error{ErrorKind::malformed, "too large for certificates"}.at("read", path);
-  }
+  auto octets = base::read_whole(fd.get(), tls::kMostBundleOctets);
+  if (!octets && octets.error().kind() == ErrorKind::limit) return Error{ErrorKind::malformed, "too large for certificates"}.at("read", path);
+  if (!octets) return octets.error().at("read", path);
+  out.octets = std::move(*octets);
+  return out;
 }
 
 bool exists(const std::string& path) {
@@ -137,7 +123,8 @@ base::Result<PendingFile> PendingFile::write(const std::string& path, std::strin
   out.temporary_ = temporary;
   keep_owner(fd.get(), out.path_);
   if (::fchmod(fd.get(), mode) != 0) return of_errno("fchmod", "write", path);
-  if (auto done = write_whole(fd.get(), octets); !done) return done.error().at("write", path);
+  if (auto done = base::write_whole(fd.get(), octets); !done) return done.error().at("write", path);
+  if (::fsync(fd.get()) != 0) return of_errno("fsync", "write", path);
   return out;
 }
 
