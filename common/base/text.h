@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace qpop::base {
 
@@ -20,6 +21,9 @@ namespace qpop::base {
 /// Text without leading and trailing blanks and tabs.
 [[nodiscard]] std::string_view trim(std::string_view text);
 
+/// What stands between blanks; views into `text`, none of them empty.
+[[nodiscard]] std::vector<std::string_view> words(std::string_view text);
+
 /// Decimal digits only, no sign, no blank; empty when it is not a number or does not fit.
 [[nodiscard]] std::optional<std::uint64_t> parse_decimal(std::string_view digits);
 
@@ -29,6 +33,9 @@ namespace qpop::base {
 /// A user name in a log line: letters, digits and "._@+-" stay, everything else becomes \xHH, so that no name can look like the rest
 /// of the line (SASL lets a name hold blanks and parentheses). "-" for none; at most `limit` octets, "..." marks a cut.
 [[nodiscard]] std::string escape_word(std::string_view bytes, std::size_t limit = 80);
+
+/// What may stand in a log line as the name of a host: letters, digits, "-" and ".", 1 to 255 octets.
+[[nodiscard]] bool is_host_name(std::string_view name);
 
 /// True for a correct UTF-8 sequence without control characters (below 0x20, 0x7F, U+0080 to U+009F).
 [[nodiscard]] bool is_printable_utf8(std::string_view bytes);

@@ -39,13 +39,8 @@ po::options_description describe() {
 std::string number_to_choice(const Option& row, const std::string& value) {
   const auto index = base::parse_decimal(value);
   if (row.type != Type::mnemonic || row.letter == 0 || !index) return value;
-  std::string_view rest = row.mnemonics;
-  for (std::uint64_t i = 0; i < *index; ++i) {
-    const auto blank = rest.find(' ');
-    if (blank == std::string_view::npos) return value;
-    rest.remove_prefix(blank + 1);
-  }
-  return std::string{rest.substr(0, rest.find(' '))};
+  const auto choices = base::words(row.mnemonics);
+  return *index < choices.size() ? std::string{choices[*index]} : value;
 }
 
 const Option* option_of(char letter) {

@@ -17,18 +17,6 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 
-/// Splits a row's mnemonics at blanks.
-std::vector<std::string_view> words(std::string_view text) {
-  std::vector<std::string_view> out;
-  while (!text.empty()) {
-    const auto end = text.find(' ');
-    if (end != 0) out.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) break;
-    text.remove_prefix(end + 1);
-  }
-  return out;
-}
-
 base::Result<std::string> normalise_boolean(std::string_view value) {
   if (base::equal_ignoring_case(value, "true") || value == "1") return std::string{"true"};
   if (base::equal_ignoring_case(value, "false") || value == "0") return std::string{"false"};
@@ -79,7 +67,7 @@ base::Result<std::string> normalise_days(const Option& row, std::string_view val
 }
 
 base::Result<std::string> normalise_mnemonic(const Option& row, std::string_view value) {
-  const auto known = words(row.mnemonics);
+  const auto known = base::words(row.mnemonics);
   for (const auto word : known) {
     if (base::equal_ignoring_case(word, value)) return std::string{word};
   }
@@ -175,7 +163,7 @@ const std::string& Settings::text(Opt id) const { return value(id).texts.at(0); 
 const std::vector<std::string>& Settings::list(Opt id) const { return value(id).texts; }
 
 std::size_t Settings::choice(Opt id) const {
-  const auto known = words(option(id).mnemonics);
+  const auto known = base::words(option(id).mnemonics);
   return static_cast<std::size_t>(std::ranges::find(known, std::string_view{text(id)}) - known.begin());
 }
 

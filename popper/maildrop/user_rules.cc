@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "common/base/text.h"
 #include "common/config/announced.h"
 #include "common/config/reader.h"
 #include "common/log/log.h"
@@ -15,15 +16,13 @@ namespace {
 
 using config::Opt;
 
-spool::MailLockKinds lock_kinds(std::string_view words) {
+spool::MailLockKinds lock_kinds(std::string_view locks) {
   spool::MailLockKinds kinds{false, false, false};
-  while (!words.empty()) {
-    const auto word = words.substr(0, words.find(' '));
+  for (const auto word : base::words(locks)) {
     kinds.dotlock |= word == "dotlock";
     kinds.fcntl |= word == "fcntl";
     kinds.flock |= word == "flock";
     kinds.lease |= word == "lease";
-    words.remove_prefix(std::min(words.size(), word.size() + 1));
   }
   return kinds;
 }

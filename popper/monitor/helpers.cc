@@ -21,10 +21,6 @@ constexpr std::size_t kMostHelpers = 64;
 
 constexpr std::string_view kPath = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
-bool is_host_name(std::string_view name) {
-  return !name.empty() && std::ranges::all_of(name, [](char c) { return base::is_alpha(c) || base::is_digit(c) || c == '-' || c == '.'; });
-}
-
 }  // namespace
 
 pid_t Monitor::keep_helper(pid_t pid, ipc::Channel channel, const ipc::SessionId& session) {
@@ -45,7 +41,7 @@ void Monitor::on_helper_message(pid_t pid) {
   if (frame && frame->read(line)) return on_log_line(*frame, pid, ++found->second.lines);
   if (frame && frame->read(name)) {
     LiveSession* session = find_session(found->second.session);
-    if (session != nullptr && is_host_name(name.name.view())) session->client_name = name.name.view();
+    if (session != nullptr && base::is_host_name(name.name.view())) session->client_name = name.name.view();
     return;
   }
   if (!frame && frame.error().kind() == base::ErrorKind::busy) return;

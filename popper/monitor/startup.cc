@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/base/text.h"
 #include "common/priv/sandbox.h"
 #include "popper/monitor/ask_server.h"
 
@@ -152,18 +153,8 @@ void check_tls(const Settings& settings, std::vector<Problem>& problems) {
   }
 }
 
-std::vector<std::string_view> words_of(std::string_view text) {
-  std::vector<std::string_view> words;
-  while (!text.empty()) {
-    const auto word = text.substr(0, text.find(' '));
-    if (!word.empty()) words.push_back(word);
-    text.remove_prefix(std::min(text.size(), word.size() + 1));
-  }
-  return words;
-}
-
 void check_backends(const Settings& settings, const Environment& environment, std::vector<Problem>& problems) {
-  const auto words = words_of(settings.text(Opt::auth_backends));
+  const auto words = base::words(settings.text(Opt::auth_backends));
   const auto name = named(settings, Opt::auth_backends);
   if (words.empty()) problems.push_back({fmt::format("{}: names nothing; want database, pam or shadow", name)});
   for (const auto word : words) {
@@ -174,14 +165,10 @@ void check_backends(const Settings& settings, const Environment& environment, st
 }
 
 void check_mail_locks(const Settings& settings, std::vector<Problem>& problems) {
-  std::string_view rest = settings.text(Opt::mail_locks);
-  while (!rest.empty()) {
-    const auto word = rest.substr(0, rest.find(' '));
-    if (!word.empty() && word != "dotlock" && word != "fcntl" && word != "flock" && word != "lease" &&
-        word != "none") {
-      problems.push_back({fmt::format("{}: \"{}\": want dotlock, fcntl, flock, lease or none", named(settings, Opt::mail_locks), word)});
-    }
-    rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+  constexpr std::array<std::string_view, 5> kKnown{"dotlock", "fcntl", "flock", "lease", "none"};
+  for (const auto word : base::words(settings.text(Opt::mail_locks))) {
+    if (std::ranges::find(kKnown, word) != kKnown.end()) continue;
+    problems.push_back({fmt::format("{}: \"{}\": want dotlock, fcntl, flock, lease or none", named(settings, Opt::mail_locks), word)});
   }
 }
 
@@ -192,14 +179,14 @@ std::string named(const Settings& settings, Opt id) {
 }
 
 bool asks_database(const Settings& settings) {
-  const auto words = words_of(settings.text(Opt::auth_backends));
+  const auto words = base::words(settings.text(Opt::auth_backends));
   return std::ranges::find(words, "database") != words.end();
 }
 
 std::vector<std::string> system_backends(const Settings& settings, const Environment& environment) {
   std::vector<std::string> backends;
   if (!environment.root || environment.mail_user) return backends;
-  for (const auto word : words_of(settings.text(Opt::auth_backends))) {
+  for (const auto word : base::words(settings.text(Opt::auth_backends))) {
     if (word == "pam" || word == "shadow") backends.emplace_back(word);
   }
   return backends;

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "common/base/text.h"
 #include "common/ipc/log_sink.h"
 #include "common/ipc/messages.h"
 #include "common/priv/drop.h"
@@ -78,13 +79,8 @@ int wait_for(pid_t pid, int most_ms) {
 }  // namespace
 
 std::vector<std::string> split_command(const std::string& command) {
-  std::vector<std::string> words;
-  std::string_view rest{command};
-  while (!rest.empty()) {
-    const auto word = rest.substr(0, rest.find(' '));
-    if (!word.empty()) words.emplace_back(word);
-    rest.remove_prefix(std::min(rest.size(), word.size() + 1));
-  }
+  const auto parts = base::words(command);
+  std::vector<std::string> words{parts.begin(), parts.end()};
   if (words.empty() || !words.front().starts_with('/')) return {};
   return words;
 }

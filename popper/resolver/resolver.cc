@@ -50,7 +50,7 @@ void answer(const Start& start) {
     return;
   }
   const std::string host{name.data()};
-  if (!is_host_name(host)) return;
+  if (!base::is_host_name(host)) return;
   const auto back = look_up(host.c_str(), 0);
   if (back == nullptr) return log::info("Client at \"{}\" resolves to an unknown host name \"{}\"", start.address, host);
   for (const addrinfo* one = back.get(); one != nullptr; one = one->ai_next) {
@@ -64,11 +64,6 @@ void answer(const Start& start) {
 }
 
 }  // namespace
-
-bool is_host_name(std::string_view name) {
-  return !name.empty() && name.size() <= 255 &&
-         std::ranges::all_of(name, [](char c) { return base::is_alpha(c) || base::is_digit(c) || c == '-' || c == '.'; });
-}
 
 int run_resolver(Start start) {
   ipc::log_to(start.monitor);

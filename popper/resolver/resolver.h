@@ -7,7 +7,6 @@
 #include <sys/types.h>
 
 #include <string>
-#include <string_view>
 
 #include "common/ipc/channel.h"
 
@@ -19,9 +18,6 @@ struct Start {
   gid_t gid = 0;
   ipc::Channel monitor;
 };
-
-/// What may stand in a log line as the name of a host: letters, digits, "-" and ".", at most 255.
-[[nodiscard]] bool is_host_name(std::string_view name);
 
 /// Sends ClientName when the address has a name that has the address. Returns the exit code.
 int run_resolver(Start start);

@@ -40,16 +40,6 @@ class Lines {
   std::size_t number_ = 0;
 };
 
-std::vector<std::string_view> words_of(std::string_view line) {
-  std::vector<std::string_view> words;
-  while (!line.empty()) {
-    const auto word = line.substr(0, line.find(' '));
-    if (!word.empty()) words.push_back(word);
-    line.remove_prefix(std::min(line.size(), word.size() + 1));
-  }
-  return words;
-}
-
 bool is_unique_id(std::string_view text) {
   return !text.empty() && text.size() <= listing::kMaxUniqueId && std::ranges::all_of(text, [](char c) { return c >= 0x21 && c <= 0x7E; });
 }
@@ -66,13 +56,13 @@ Result<bool> add(Entries& entries, const Lines& lines, ForeignEntry entry) {
 
 Result<Entries> read_dovecot(Lines lines, std::string_view header) {
   std::uint64_t validity = 0;
-  for (const auto word : words_of(header)) {
+  for (const auto word : base::words(header)) {
     if (word.starts_with('V')) validity = base::parse_decimal(word.substr(1)).value_or(0);
   }
   Entries entries;
   while (const auto line = lines.next()) {
     // The file's name comes last, behind a colon; it may hold anything.
-    const auto words = words_of(line->substr(0, std::min(line->find(" :"), line->size())));
+    const auto words = base::words(line->substr(0, std::min(line->find(" :"), line->size())));
     if (words.empty()) continue;
     const auto uid = base::parse_decimal(words.front());
     if (!uid) return at_line(lines, "does not begin with a uid");
@@ -87,11 +77,11 @@ Result<Entries> read_dovecot(Lines lines, std::string_view header) {
 }
 
 Result<Entries> read_courier(Lines lines, std::string_view header) {
-  const auto head = words_of(header);
+  const auto head = base::words(header);
   const auto validity = head.size() > 1 ? head.back() : std::string_view{};
   Entries entries;
   while (const auto line = lines.next()) {
-    const auto words = words_of(*line);
+    const auto words = base::words(*line);
     if (words.empty()) continue;
     const auto octets = words.size() == 3 ? base::parse_decimal(words[1]) : std::nullopt;
     if (!octets) return at_line(lines, "want a file, its octets and a uid");
@@ -108,7 +98,7 @@ Result<Entries> read_courier(Lines lines, std::string_view header) {
 Result<Entries> read_answer(Lines lines) {
   Entries entries;
   while (const auto line = lines.next()) {
-    const auto words = words_of(*line);
+    const auto words = base::words(*line);
     if (words.empty() || words.front().starts_with('+') || *line == ".") continue;
     const auto number = base::parse_decimal(words.front());
     if (!number || words.size() != 2 || *number == 0) {

@@ -66,4 +66,19 @@ BOOST_AUTO_TEST_CASE(ignores_case_of_ascii_only) {
   BOOST_TEST(trim(" \t ").empty());
 }
 
+BOOST_AUTO_TEST_CASE(words_stand_between_blanks) {
+  using Words = std::vector<std::string_view>;
+  BOOST_TEST((words("") == Words{}));
+  BOOST_TEST((words("   ") == Words{}));
+  BOOST_TEST((words("one") == Words{"one"}));
+  BOOST_TEST((words("  one two\tthree  four ") == Words{"one", "two\tthree", "four"}));
+}
+
+BOOST_AUTO_TEST_CASE(names_of_hosts_have_no_other_characters) {
+  for (const std::string_view name : {"a", "client.example.org", "192-0-2-1.Example", "-", "."}) BOOST_TEST(is_host_name(name), name);
+  for (const std::string_view name : {"", "a b", "a)", "a_b", "\xC3\xA4.example", "a\n"}) BOOST_TEST(!is_host_name(name), name);
+  BOOST_TEST(is_host_name(std::string(255, 'a')));
+  BOOST_TEST(!is_host_name(std::string(256, 'a')));
+}
+
 }  // namespace
