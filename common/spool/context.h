@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -46,6 +47,10 @@ struct MailLockKinds {
 
 /// Lines for the log about what works but needs attention.
 using Warnings = std::vector<std::string>;
+
+/// How the detail of an error of kind busy begins that waiting for a mail lock does not mend.
+inline constexpr std::string_view kOtherSession = "session: ";
+inline constexpr std::string_view kTooEarly = "too early: ";
 
 /// Names in the state folder.
 inline constexpr const char* kSessionName = "session";

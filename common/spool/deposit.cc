@@ -199,7 +199,7 @@ Result<TakenOver> take_over(const Context& context, const MaildropPaths& paths, 
   if (!fd) return fd.error().at("temporary drop", drop.name);
   auto locked = again([&] { return fs.try_flock(fd->get()); });
   if (!locked) return locked.error().at("temporary drop", drop.name);
-  if (!*locked) return Error{ErrorKind::busy, "session: a Qpopper holds the temporary drop"};
+  if (!*locked) return Error{ErrorKind::busy, fmt::format("{}a Qpopper holds the temporary drop", kOtherSession)};
   auto status = again([&] { return fs.status(fd->get()); });
   if (!status) return status.error().at("temporary drop", drop.name);
   if (auto fit = check_drop(*status, paths.owner_uid); !fit) return fit.error().at("temporary drop", drop.name);

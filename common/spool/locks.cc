@@ -74,7 +74,7 @@ Status check_session_lock(const Context& context, int state_folder_fd, int fd) {
   }
   auto locked = again([&] { return fs.try_flock(fd); });
   if (!locked) return locked.error().at("take the session lock");
-  if (!*locked) return Error{ErrorKind::busy, "session: another session has this maildrop"};
+  if (!*locked) return Error{ErrorKind::busy, fmt::format("{}another session has this maildrop", kOtherSession)};
   return {};
 }
 

@@ -98,7 +98,7 @@ Status check_login_delay(const Context& context, const MaildropPaths& paths, std
   if (!status) return {};
   const auto passed = (context.clock.realtime_ns() - status->identity.mtime_ns) / 1'000'000'000;
   if (passed < 0 || passed >= delay_s) return {};
-  return Error{ErrorKind::busy, fmt::format("too early: the last login was {} s ago, LOGIN-DELAY is {} s", passed, delay_s)};
+  return Error{ErrorKind::busy, fmt::format("{}the last login was {} s ago, LOGIN-DELAY is {} s", kTooEarly, passed, delay_s)};
 }
 
 void note_login(const Context& context, const MaildropPaths& paths) {

@@ -95,9 +95,9 @@ base::Result<Prepared> give_up_rights(const Job& job) {
 ipc::MaildropFailure classify(const Error& error, Work work) {
   switch (error.kind()) {
     case ErrorKind::busy:
-      if (error.detail().starts_with("too early")) return ipc::MaildropFailure::too_early;
+      if (error.detail().starts_with(spool::kTooEarly)) return ipc::MaildropFailure::too_early;
       // Only the session lock is another session; a mail lock that was not to be had may be free later.
-      return error.detail().starts_with("session") ? ipc::MaildropFailure::in_use : ipc::MaildropFailure::locked;
+      return error.detail().starts_with(spool::kOtherSession) ? ipc::MaildropFailure::in_use : ipc::MaildropFailure::locked;
     case ErrorKind::malformed:
       return work == Work::open ? ipc::MaildropFailure::unreadable : ipc::MaildropFailure::changed;
     case ErrorKind::unsafe:

@@ -270,7 +270,7 @@ BOOST_AUTO_TEST_CASE(login_delay_counts_sessions_that_began) {
   BOOST_REQUIRE(process.open(settings).has_value());
   const auto early = process.open(settings);
   BOOST_REQUIRE(!early.has_value());
-  BOOST_TEST(early.error().detail().starts_with("too early"));
+  BOOST_TEST(early.error().detail().starts_with(spool::kTooEarly));
   // A refused one does not begin the time anew.
   process.clock.advance_ms(61'000);
   BOOST_TEST(process.open(settings).has_value());
