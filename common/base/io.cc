@@ -2,6 +2,7 @@
 // Whole transfers.
 #include "common/base/io.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,6 +57,12 @@ Status write_whole(int fd, std::string_view octets) {
     octets.remove_prefix(static_cast<std::size_t>(put));
   }
   return {};
+}
+
+Result<UniqueFd> make_memory_file(const char* label) {
+  UniqueFd fd{::memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+  if (!fd.valid()) return Error::from_errno(errno, "memfd_create");
+  return fd;
 }
 
 }  // namespace qpop::base

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "common/base/result.h"
+#include "common/base/unique_fd.h"
 
 namespace qpop::base {
 
@@ -17,5 +18,8 @@ namespace qpop::base {
 
 /// Errors  no_space; io.
 [[nodiscard]] Status write_whole(int fd, std::string_view octets);
+
+/// A file that has no name and lies in memory, close-on-exec; it can be sealed. Errors  io.
+[[nodiscard]] Result<UniqueFd> make_memory_file(const char* label);
 
 }  // namespace qpop::base

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,8 @@
 #include <cerrno>
 #include <ctime>
 #include <utility>
+
+#include "common/base/io.h"
 
 namespace qpop::files {
 
@@ -179,11 +180,7 @@ Status SystemFileSystem::set_times(int fd, std::int64_t atime_ns, std::int64_t m
   return checked(::futimens(fd, times.data()), "futimens");
 }
 
-Result<UniqueFd> SystemFileSystem::memory_file() {
-  UniqueFd fd{::memfd_create("listing", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
-  if (!fd.valid()) return Error::from_errno(errno, "memfd_create");
-  return fd;
-}
+Result<UniqueFd> SystemFileSystem::memory_file() { return base::make_memory_file("listing"); }
 
 Status SystemFileSystem::seal(int fd) {
   return checked(::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL), "seal");

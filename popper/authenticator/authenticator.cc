@@ -4,12 +4,12 @@
 #include "popper/authenticator/authenticator.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 
 #include <array>
 #include <cerrno>
 #include <span>
 
+#include "common/base/io.h"
 #include "common/ipc/log_sink.h"
 #include "common/priv/drop.h"
 #include "common/priv/sandbox.h"
@@ -28,9 +28,8 @@ base::Result<Penalties> open_penalties(Start& start) {
     if (opened) return opened;
     log::warning("{}; penalties are kept in memory", opened.error().at("penalties of state-dir").message());
   }
-  base::UniqueFd memory{::memfd_create("penalties", MFD_CLOEXEC)};
-  if (!memory.valid()) return base::Error::from_errno(errno, "memfd_create");
-  return Penalties::open(std::move(memory), base_ms);
+  auto memory = base::make_memory_file("penalties");
+  return memory ? Penalties::open(std::move(*memory), base_ms) : memory.error();
 }
 
 }  // namespace

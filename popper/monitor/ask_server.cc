@@ -3,10 +3,10 @@
 #include "popper/monitor/ask_server.h"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "popper/monitor/unix_address.h"
 
 namespace qpop::monitor {
 
@@ -15,13 +15,11 @@ using base::ErrorKind;
 
 base::Result<std::string> ask_server(const std::string& path, ipc::ControlVerb verb, const std::string& user) {
   constexpr int kAnswerMs = 5000;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return Error{ErrorKind::malformed, "the path is too long for a socket"};
-  std::memcpy(address.sun_path, path.data(), path.size());
+  const auto address = unix_address(path);
+  if (!address) return address.error().at("control socket", path);
   base::UniqueFd fd{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
   if (!fd.valid()) return Error::from_errno(errno, "socket");
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (::connect(fd.get(), address->get(), address->size) != 0) {
     if (errno == ENOENT || errno == ECONNREFUSED) return Error{ErrorKind::not_found, "no server answers at " + path + "; is it stand-alone, and -f FILE the one it was started with?"};
     return Error::from_errno(errno, "connect").at("control socket", path);
   }

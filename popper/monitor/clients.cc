@@ -83,13 +83,12 @@ void Monitor::log_refusal(const ClientAddress& address, const char* reason) {
 }
 
 void Monitor::admit(base::UniqueFd client, const ClientAddress& address, bool tls_at_once) {
-  if (const char* reason = reason_to_refuse(address); reason != nullptr && tls_at_once) return log_refusal(address, reason);
   if (const char* reason = reason_to_refuse(address); reason != nullptr) {
     constexpr std::string_view kAnswer = "-ERR [SYS/TEMP] Too many connections, try again later\r\n";
-    ::send(client.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    // Who begins with TLS would not understand it in clear.
+    if (!tls_at_once) ::send(client.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     return log_refusal(address, reason);
   }
-  // In clear it would not be understood.
   if (tls_at_once && !profile_.file.valid()) return log_refusal(address, "no certificate can be used");
   make_room_for_login();
   while (!spares_.empty() && !sessions_.contains(spares_.front())) spares_.pop_front();

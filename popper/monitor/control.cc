@@ -5,18 +5,17 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "common/base/text.h"
 #include "common/log/log.h"
 #include "popper/monitor/ask_server.h"
 #include "popper/monitor/monitor.h"
+#include "popper/monitor/unix_address.h"
 
 namespace qpop::monitor {
 
@@ -30,19 +29,17 @@ constexpr std::size_t kMostAskers = 16;
 constexpr std::int64_t kAskerMs = 5000;
 
 base::Result<base::UniqueFd> listen_at(const std::string& path, int type) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return Error{ErrorKind::malformed, "the path is too long for a socket"};
-  std::memcpy(address.sun_path, path.data(), path.size());
+  const auto address = unix_address(path);
+  if (!address) return address.error();
   base::UniqueFd fd{::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!fd.valid()) return Error::from_errno(errno, "socket");
   // One that nobody answers at is left over from a server that was killed; anything else is somebody's.
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return Error{ErrorKind::busy, "another server listens there"};
+  if (::connect(fd.get(), address->get(), address->size) == 0) return Error{ErrorKind::busy, "another server listens there"};
   if (errno != ECONNREFUSED && errno != ENOENT) return Error::from_errno(errno, "connect");
   struct stat status {};
   if (errno == ECONNREFUSED && ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
   fd.reset(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return Error::from_errno(errno, "bind");  // the umask is 077
+  if (::bind(fd.get(), address->get(), address->size) != 0) return Error::from_errno(errno, "bind");  // the umask is 077
   if (::listen(fd.get(), 8) != 0) return Error::from_errno(errno, "listen");
   return fd;
 }

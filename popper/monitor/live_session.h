@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "common/ipc/messages.h"
 #include "popper/monitor/address.h"
@@ -98,5 +99,12 @@ struct AuthenticatorProcess {
   ipc::Channel channel;
   bool retired = false;
 };
+
+/// An authenticator or signer that gets no more sessions; it ends with those it serves.
+template <class Process>
+void retire(Process& process) {
+  if (std::exchange(process.retired, true)) return;
+  (void)process.channel.send(ipc::EndSession{}, {}, false);
+}
 
 }  // namespace qpop::monitor

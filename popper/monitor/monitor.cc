@@ -321,10 +321,7 @@ void Monitor::reload_settings() {
     return;
   }
   // A fresh authenticator reads database and key anew; the old one ends with the sessions it still serves.
-  for (auto& [pid, process] : authenticators_) {
-    process.retired = true;
-    (void)process.channel.send(ipc::EndSession{}, {}, false);
-  }
+  for (auto& [pid, process] : authenticators_) retire(process);
   spawn_authenticator();
   reload_tls();
   open_metrics_socket();

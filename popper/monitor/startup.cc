@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/base/io.h"
 #include "common/base/text.h"
 #include "common/priv/sandbox.h"
 #include "popper/monitor/ask_server.h"
@@ -66,7 +67,7 @@ void probe_writing(const Settings& settings, const std::string& path, std::vecto
   int failed = fd.valid() ? 0 : errno;
   if (fd.valid()) {
     const std::array<char, 4096> block{};
-    if (::write(fd.get(), block.data(), block.size()) != static_cast<ssize_t>(block.size())) failed = errno != 0 ? errno : ENOSPC;
+    if (auto written = base::write_whole(fd.get(), {block.data(), block.size()}); !written) failed = written.error().errno_value();
     if (failed == 0 && ::fsync(fd.get()) != 0) failed = errno;
     ::unlink(probe.c_str());
   }

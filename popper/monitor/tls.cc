@@ -157,9 +157,7 @@ void Monitor::on_profile_ready(SignerProcess& signer, const ipc::ProfileReady& r
   profile_.days_left = ready.days_left;
   profile_.since_ms = clock_.monotonic_ms();
   for (auto& [pid, other] : signers_) {
-    if (pid == signer.pid || other.retired) continue;
-    other.retired = true;
-    (void)other.channel.send(ipc::EndSession{}, {}, false);
+    if (pid != signer.pid) retire(other);
   }
   if (!first || single_) return;
   // Those that are waiting were started when there was no TLS.
@@ -205,18 +203,13 @@ void Monitor::reload_tls() {
   if (offers_tls(settings_)) {
     // One that never came to a profile is of no use to anybody.
     for (auto& [pid, signer] : signers_) {
-      if (pid == profile_.signer || signer.retired) continue;
-      signer.retired = true;
-      (void)signer.channel.send(ipc::EndSession{}, {}, false);
+      if (pid != profile_.signer) retire(signer);
     }
     spawn_signer();
     return;
   }
   profile_ = {};
-  for (auto& [pid, signer] : signers_) {
-    signer.retired = true;
-    (void)signer.channel.send(ipc::EndSession{}, {}, false);
-  }
+  for (auto& [pid, signer] : signers_) retire(signer);
 }
 
 void Monitor::log_tls_started(const LiveSession& session, const ipc::TlsStarted& started) {

@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "common/base/io.h"
 #include "common/base/text.h"
 #include "common/ipc/log_sink.h"
 #include "common/ipc/messages.h"
@@ -30,8 +30,8 @@ constexpr int kProgramMs = 120'000;
 constexpr int kHookMs = 30'000;
 
 base::Result<base::UniqueFd> receive_input(const ipc::Channel& session) {
-  base::UniqueFd file{static_cast<int>(::syscall(SYS_memfd_create, "message", MFD_CLOEXEC))};
-  if (!file.valid()) return Error::from_errno(errno, "memfd_create");
+  auto file = base::make_memory_file("message");
+  if (!file) return file;
   std::uint64_t total = 0;
   for (;;) {
     auto frame = session.receive(kPartMs);
@@ -42,9 +42,9 @@ base::Result<base::UniqueFd> receive_input(const ipc::Channel& session) {
     if (!frame->read(part) || part.size > part.bytes.size() || (total += part.size) > ipc::SubmitPart::kMostOctets) {
       return Error{base::ErrorKind::malformed, "message of a wrong form"};
     }
-    if (::write(file.get(), part.bytes.data(), part.size) != static_cast<ssize_t>(part.size)) return Error::from_errno(errno, "write");
+    if (auto written = base::write_whole(file->get(), {part.bytes.data(), part.size}); !written) return written.error();
   }
-  if (::lseek(file.get(), 0, SEEK_SET) != 0) return Error::from_errno(errno, "lseek");
+  if (::lseek(file->get(), 0, SEEK_SET) != 0) return Error::from_errno(errno, "lseek");
   return file;
 }
 

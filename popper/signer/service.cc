@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "common/base/io.h"
 #include "common/base/secret.h"
 #include "common/base/text.h"
 #include "common/log/log.h"
@@ -38,10 +38,10 @@ constexpr std::int64_t kDayMs = 86'400'000;
 
 /// Nobody who is given it can change it for the others.
 base::Result<base::UniqueFd> sealed(std::string_view octets) {
-  base::UniqueFd fd{::memfd_create("tls-profile", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
-  if (!fd.valid()) return Error::from_errno(errno, "memfd_create");
-  if (::write(fd.get(), octets.data(), octets.size()) != static_cast<ssize_t>(octets.size())) return Error::from_errno(errno, "write");
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) return Error::from_errno(errno, "seal");
+  auto fd = base::make_memory_file("tls-profile");
+  if (!fd) return fd;
+  if (auto written = base::write_whole(fd->get(), octets); !written) return written.error();
+  if (::fcntl(fd->get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) return Error::from_errno(errno, "seal");
   return fd;
 }
 

@@ -8,8 +8,11 @@
 #include <array>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
+#include <cstddef>
 #include <cstring>
 #include <ostream>
+
+#include "popper/monitor/unix_address.h"
 
 namespace {
 
@@ -60,6 +63,21 @@ BOOST_AUTO_TEST_CASE(blocks_are_one_ipv4_address_or_an_ipv6_48) {
 BOOST_AUTO_TEST_CASE(loopback_is_told_from_everything_else) {
   for (const char* text : {"127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"}) BOOST_TEST(describe(text).loopback, text);
   for (const char* text : {"128.0.0.1", "1.0.0.127", "::2", "::ffff:1.2.3.4"}) BOOST_TEST(!describe(text).loopback, text);
+}
+
+BOOST_AUTO_TEST_CASE(paths_of_sockets) {
+  const auto named = unix_address("/run/x");
+  BOOST_REQUIRE(named.has_value());
+  BOOST_TEST(std::string_view{named->storage.sun_path} == "/run/x");
+  BOOST_TEST(named->size == offsetof(sockaddr_un, sun_path) + 6U);
+  // A name without a file: all octets count, the first is NUL.
+  const auto nameless = unix_address("@abc");
+  BOOST_REQUIRE(nameless.has_value());
+  BOOST_TEST((std::string_view{nameless->storage.sun_path, 4} == std::string_view{"\0abc", 4}));
+  BOOST_TEST(nameless->size == offsetof(sockaddr_un, sun_path) + 4U);
+  BOOST_TEST(!unix_address("").has_value());
+  BOOST_TEST(unix_address(std::string(107, 'x')).has_value());
+  BOOST_TEST(!unix_address(std::string(108, 'x')).has_value());
 }
 
 }  // namespace
