@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A repair: session lock, recovery, mail locks, plan, ledger, rewrite. And taking it back.
+// A repair: session lock, recovery, mail locks, plan, ledger, rewrite.
 //
 //  1. The session lock keeps popper's sessions out, which read the spool by offsets; recovery completes what was interrupted.
 //  2. Under the mail locks the spool is read and the changes are planned in memory.
@@ -9,20 +9,16 @@
 // Runs as: the owner of the mail.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <set>
 
 #include "common/base/text.h"
-#include "common/digest/digest.h"
-#include "common/spool/maildrop.h"
 #include "common/spool/rewrite.h"
+#include "common/spool/spool_bytes.h"
 #include "common/spool/spool_file.h"
 #include "popcheck/ask.h"
 #include "popcheck/ledger.h"
-#include "common/spool/spool_bytes.h"
+#include "popcheck/locked.h"
 #include "popcheck/surroundings.h"
 #include "popcheck/work.h"
 
@@ -33,36 +29,6 @@ namespace {
 using base::Error;
 using base::ErrorKind;
 using base::Result;
-
-constexpr std::int64_t kSessionMs = 3000;
-
-/// All locks of a spool that is about to be changed.
-struct Locked {
-  base::UniqueFd session;
-  spool::MailLock mail;
-  std::uint64_t size = 0;
-};
-
-Result<Locked> lock_all(Place& place, Outcome& outcome) {
-  if (!place.state.valid())
-    return Error{ErrorKind::not_found, "there is no folder for the journal and the ledger; name one with --ledger-dir"};
-  auto session = spool::lock_session(place.context(), place.state.get());
-  // A session that has said goodbye may need a moment to end.
-  const auto patience = place.clock.monotonic_ms() + kSessionMs;
-  while (!session && session.error().kind() == ErrorKind::busy && place.clock.monotonic_ms() < patience) {
-    place.fs.sleep_ms(50);
-    session = spool::lock_session(place.context(), place.state.get());
-  }
-  if (!session) return session.error().at("lock", place.target.label);
-  auto recovered = recover_spool(place);
-  if (recovered.code == kFailed) return Error{ErrorKind::io, recovered.message};
-  if (recovered.result != "clean") outcome.warnings.push_back(recovered.message);
-  auto mail = spool::MailLock::acquire(place.context(), place.paths(), place.locks(), place.command.lock_timeout_s * 1000, outcome.warnings);
-  if (!mail) return mail.error().at("lock", place.target.label);
-  auto size = spool::size_of(place.fs, mail->fd());
-  if (!size) return size.error();
-  return Locked{std::move(*session), std::move(*mail), *size};
-}
 
 /// Removed lines with "-", new ones with "+".
 std::string diff_of(check::Bytes& before, const std::vector<check::Edit>& edits) {
@@ -110,39 +76,6 @@ void forget_ledger(Place& place, const std::string& name) {
   if (files::exists(place.fs, place.state.get(), spool::kJournalName).value_or(true)) return;
   for (const auto ending : {kLedgerEnding, kQuarantineEnding})
     static_cast<void>(files::remove_if_present(place.fs, place.state.get(), name + std::string{ending}));
-}
-
-/// The changes that take a repair back. What they make is proven to be the spool of before; the octets stay in their files.
-Result<spool::RewritePlan> plan_undo(Place& place, const Ledger& ledger, Locked& locked, int quarantine) {
-  spool::RewritePlan rewrite{.old_size = locked.size};
-  digest::Sha256Stream hash;
-  std::string end;
-  const auto take = [&](std::string_view piece) -> base::Status {
-    hash.add(piece);
-    end += piece.substr(piece.size() - std::min<std::size_t>(piece.size(), 2));
-    end.erase(0, end.size() - std::min<std::size_t>(end.size(), 2));
-    return {};
-  };
-  const Error bad{ErrorKind::malformed, "ledger and quarantine do not make the spool of before"};
-  std::uint64_t at = 0;
-  std::uint64_t held = 0;
-  for (const auto& edit : ledger.edits) {
-    if (edit.new_offset < at || edit.inserted > ledger.after_size - std::min(ledger.after_size, edit.new_offset)) return bad;
-    if (auto kept = files::for_each_piece(place.fs, locked.mail.fd(), at, edit.new_offset, take); !kept) return kept.error();
-    if (auto back = files::for_each_piece(place.fs, quarantine, held, held + edit.removed, take); !back) return back.error();
-    rewrite.changes.push_back({.offset = edit.new_offset, .removed = edit.inserted, .octets = {.fd = quarantine, .offset = held, .length = edit.removed}});
-    held += edit.removed;
-    at = edit.new_offset + edit.inserted;
-  }
-  if (auto kept = files::for_each_piece(place.fs, locked.mail.fd(), at, ledger.after_size, take); !kept) return kept.error();
-  if (base::to_hex(digest::view_of(hash.take())) != ledger.before_hash) return bad;
-  if (locked.size > ledger.after_size && ledger.before_size > 0) {
-    // Mail came since, and must not be glued to an end that was damaged.
-    const std::string gap = end == "\n\n" ? "" : end.ends_with('\n') ? "\n" : "\n\n";
-    if (!gap.empty()) rewrite.changes.push_back({.offset = ledger.after_size, .removed = 0, .inserted = gap});
-  }
-  rewrite.first = rewrite.changes.empty() ? 0 : rewrite.changes.front().offset;
-  return rewrite;
 }
 
 check::PlanOptions plan_options(Place& place) {
@@ -233,41 +166,6 @@ Outcome repair_spool(Place& place) {
   outcome.result = "repaired";
   outcome.message = fmt::format("repaired: {} places changed, {} octets became {}, {} messages are served; ledger {}", outcome.edits.size(), locked->size,
                                 plan->patch.size(), plan->after.served, outcome.ledger);
-  return outcome;
-}
-
-Outcome undo_repair(Place& place, const std::string& name) {
-  Outcome outcome;
-  auto locked = lock_all(place, outcome);
-  if (!locked) return failed(locked.error());
-  auto stem = name.empty() ? last_ledger(place.state.get()) : name.substr(0, name.size() - kLedgerEnding.size());
-  if (stem.empty()) return failed(Error{ErrorKind::not_found, fmt::format("no repair of it is known in {}", place.target.state)}.at("undo", place.target.label));
-  auto ledger = read_ledger(place.fs, place.state.get(), stem + std::string{kLedgerEnding});
-  if (!ledger) return failed(ledger.error());
-  spool::SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
-  auto before = hash_of(bytes, ledger->before_size);
-  auto after = hash_of(bytes, ledger->after_size);
-  if (!before || !after) return failed(before ? after.error() : before.error());
-  const bool not_made = *before == ledger->before_hash && locked->size >= ledger->before_size;
-  if (*after != ledger->after_hash || locked->size < ledger->after_size) {
-    if (not_made) outcome.message = "the spool is as it was before that repair";
-    if (not_made) return outcome;
-    return failed(Error{ErrorKind::changed, "the spool was changed since by other than new mail; nothing was touched"}.at("undo", place.target.label));
-  }
-  auto quarantine = place.fs.open_at(place.state.get(), stem + std::string{kQuarantineEnding}, O_RDONLY | O_NONBLOCK, 0);
-  if (!quarantine) return failed(quarantine.error().at("open the quarantine"));
-  auto rewrite = plan_undo(place, *ledger, *locked, quarantine->get());
-  if (!rewrite) return failed(rewrite.error().at("undo", place.target.label));
-  locked->mail.take_lease();
-  auto size = spool::rewrite_spool(place.context(), place.paths(), locked->mail, *rewrite, outcome.warnings);
-  if (!size) return failed(size.error().at("undo", place.target.label));
-  const auto undone = stem + std::string{kUndoneEnding};
-  static_cast<void>(place.fs.rename_at(place.state.get(), stem + std::string{kLedgerEnding}, undone));
-  outcome.code = kRepaired;
-  outcome.result = "repaired";
-  outcome.ledger = place.target.state + "/" + undone;
-  outcome.message = fmt::format("the repair is taken back: {} octets{}; its ledger is now {}", ledger->before_size,
-                                locked->size > ledger->after_size ? fmt::format(", and {} of mail that came since", locked->size - ledger->after_size) : "", outcome.ledger);
   return outcome;
 }
 
