@@ -133,7 +133,7 @@ Status write_lines(Writer& out, const std::string& path, check::Bytes& before, c
   std::uint64_t inserted = 0;
   for (const auto& edit : edits) inserted += edit.inserted.size();
   auto put = out.add(fmt::format("popcheck-ledger 1\nspool {}\nmade {}\nbefore {} {}\nafter {} {}\nquarantine {} {}\nsum {} = {} + {} - {}\n",
-                                 base::escape_untrusted(path, 4096), now_ns, before.size(), old_hashes->whole, after.size(), new_hashes->whole, removed,
+                                 path, now_ns, before.size(), old_hashes->whole, after.size(), new_hashes->whole, removed,
                                  removed_hash, before.size(), after.size(), removed, inserted));
   std::int64_t shift = 0;
   for (const auto& edit : edits) {
@@ -184,6 +184,9 @@ Result<std::string> write_ledger(files::FileSystem& fs, int state, const std::st
   const auto name = fmt::format("repair-{:020}", now_ns);
   const auto ledger_name = name + std::string{kLedgerEnding};
   const auto quarantine_name = name + std::string{kQuarantineEnding};
+  // The path stands in a line, as it is: who reads it opens it.
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\x7F'; };
+  if (std::ranges::any_of(path, is_control)) return Error{ErrorKind::malformed, "the path of the spool holds control octets, and no ledger can name it"};
   const auto write = [&]() -> Status {
     auto quarantine = Writer::create(fs, state, quarantine_name);
     if (!quarantine) return quarantine.error();

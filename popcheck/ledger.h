@@ -3,7 +3,7 @@
 //
 // Text, one record a line, words separated by one blank:
 //     popcheck-ledger 1
-//     spool PATH
+//     spool PATH                                                     as it is, up to the end of the line; no control octets
 //     made NANOSECONDS
 //     before SIZE SHA-256
 //     after SIZE SHA-256
@@ -28,7 +28,7 @@ inline constexpr std::string_view kQuarantineEnding = ".quarantine";
 inline constexpr std::string_view kUndoneEnding = ".undone";
 
 /// Writes ledger and quarantine of a plan, durably, before anything is changed. `before` is the spool as it is.
-/// Result: the name without its ending. Errors: no_space, io; nothing is left then.
+/// Result: the name without its ending. Errors: malformed (a path with control octets), no_space, io; nothing is left then.
 [[nodiscard]] base::Result<std::string> write_ledger(files::FileSystem& fs, int state, const std::string& path, check::Bytes& before,
                                                      const check::Plan& plan, std::int64_t now_ns);
 

@@ -150,6 +150,18 @@ def ledger():
         text = case.run("--undo", "ada", code=FAILED)
         assert "changed since" in text, text
         assert site.read_spool() == repaired[300:]
+        # A ledger leads to a spool of any name.
+        ledgers, spool = os.path.join(site.home, "ledgers"), os.path.join(site.home, "b\u00fccher \\ alt")
+        with open(spool, "wb") as file:
+            file.write(damaged())
+        site.own(site.home)
+        case.run("--ledger-dir", ledgers, "--repair", spool, code=REPAIRED)
+        (folder,) = os.listdir(ledgers)
+        (path,) = [os.path.join(ledgers, folder, name) for name in os.listdir(os.path.join(ledgers, folder)) if name.endswith(".ledger")]
+        assert "proven: " in case.run("--verify", path, code=CLEAN)
+        case.run("--undo", path, code=REPAIRED)
+        with open(spool, "rb") as file:
+            assert file.read() == damaged()
 
 
 def killed():
