@@ -16,8 +16,10 @@
 #include <cstdio>
 #include <ctime>
 #include <exception>
+#include <optional>
 
 #include "common/config/reader.h"
+#include "common/priv/child_call.h"
 #include "common/priv/drop.h"
 #include "common/priv/sandbox.h"
 #include "popcheck/helper_dotlock.h"
@@ -29,6 +31,8 @@
 namespace qpop::popcheck {
 
 namespace {
+
+constexpr std::size_t kLongestPath = 8192;
 
 base::UniqueFd open_folder(const std::string& path) {
   base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
@@ -54,48 +58,53 @@ void make_own_folder(const Target& target) {
   static_cast<void>(::mkdir(target.state.c_str(), 0700));
 }
 
-/// An open folder that belongs to the owner and nobody else may write.
+/// Belongs to the owner, and nobody else may write there.
+bool is_private(int folder, uid_t owner) {
+  struct stat status {};
+  return ::fstat(folder, &status) == 0 && status.st_uid == owner && (status.st_mode & 022U) == 0;
+}
+
 base::UniqueFd open_state(const Target& target) {
   base::UniqueFd fd{::open(target.state.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)};
-  struct stat status {};
-  if (fd.valid() && (::fstat(fd.get(), &status) != 0 || status.st_uid != target.uid || (status.st_mode & 022U) != 0)) fd.reset();
+  if (fd.valid() && !is_private(fd.get(), target.uid)) fd.reset();
   return fd;
 }
 
-bool is_ledger(const Target& target) { return target.name.ends_with(kLedgerEnding); }
-
-/// A ledger leads to its spool: named beside it.
-Outcome undo_of_ledger(const Command& command, const config::Settings& settings, const Target& ledger) {
-  files::SystemFileSystem fs;
-  auto folder = open_folder(ledger.folder);
-  auto book = folder.valid() ? read_ledger(fs, folder.get(), ledger.name) : base::Result<Ledger>{base::Error::from_errno(errno, "open").at("folder", ledger.folder)};
-  if (!book) return failed(book.error());
-  const auto slash = book->spool.rfind('/');
-  if (slash == std::string::npos) return failed(base::Error{base::ErrorKind::malformed, "the ledger names no spool"});
-  Target target = ledger;
-  target.folder = book->spool.substr(0, slash);
-  target.name = book->spool.substr(slash + 1);
-  target.label = book->spool;
-  target.state = ledger.folder;
-  Place place{command, settings, target, open_folder(target.folder), std::move(folder), nullptr, nullptr, {}, {}};
-  if (!place.folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
-  place.dotlock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target.name);
-  return undo_repair(place, ledger.name);
+/// The spool that a ledger names. Who wrote the ledger is to get no further than he does himself: it is read with the rights of its
+/// owner, and leads to no spool but his.
+base::Result<Target> spool_of(const Command& command, const config::Settings& settings, const Target& ledger) {
+  auto path = priv::call_in_child(kLongestPath, [&](int) -> base::Result<std::string> {
+    if (auto dropped = priv::drop_to(ledger.uid, ledger.gid); !dropped) return dropped.error();
+    files::SystemFileSystem fs;
+    auto folder = open_folder(ledger.folder);
+    if (!folder.valid()) return base::Error::from_errno(errno, "open").at("folder", ledger.folder);
+    auto book = read_ledger(fs, folder.get(), ledger.name);
+    if (!book) return book.error();
+    return std::move(book->spool);
+  });
+  if (!path) return path.error();
+  if (!path->starts_with('/')) return base::Error{base::ErrorKind::malformed, "the ledger names no spool"};
+  auto spool = find_spool_of_ledger(command, settings, *path);
+  if (!spool.fault.empty()) return base::Error{base::ErrorKind::denied, spool.fault}.at("spool", spool.label);
+  if (spool.uid != ledger.uid) return base::Error{base::ErrorKind::unsafe, fmt::format("the ledger belongs to uid {}, the spool {} to uid {}", ledger.uid, spool.label, spool.uid)};
+  return spool;
 }
 
-Outcome work_on(Place& place) {
+Outcome work_on(Place& place, const NamedLedger* ledger) {
   switch (place.command.verb) {
     case Verb::repair:
     case Verb::dry_run:
       return repair_spool(place);
     case Verb::undo:
-      return undo_repair(place, {});
+      return undo_repair(place, ledger);
     case Verb::recover:
       return recover_spool(place);
     case Verb::locks:
       return test_locks(place);
-    case Verb::check:
     case Verb::verify:
+      if (ledger == nullptr) return failed(base::Error{base::ErrorKind::malformed, "not a ledger: its name ends in .ledger"});
+      return verify_ledger(ledger->folder.get(), ledger->name, place.folder.get(), place.target.name);
+    case Verb::check:
     case Verb::explain:
     case Verb::help:
     case Verb::version:
@@ -105,24 +114,34 @@ Outcome work_on(Place& place) {
 }
 
 /// A fault in the readings must not lead to the user's other files. What this kernel lacks is done without.
-base::Status stay_inside(const Place& place) {
+base::Status stay_inside(const Place& place, const NamedLedger* ledger) {
   std::vector<int> reach{place.folder.get()};
   if (place.state.valid()) reach.push_back(place.state.get());
+  if (ledger != nullptr) reach.push_back(ledger->folder.get());
   for (const auto& done : {priv::limit_resources({}), priv::restrict_files_to(reach), priv::restrict_calls_of_file_role()}) {
     if (!done && done.error().kind() != base::ErrorKind::unsupported) return done;
   }
   return {};
 }
 
-/// In the child: what needs the rights of the beginning, the drop, then the work.
-Outcome run_child(const Command& command, const config::Settings& settings, const Target& target) {
+/// Journal and session lock go where popper looks for them. A spool that popper does not know has them beside its ledgers.
+base::UniqueFd open_state_of(Target& target, const NamedLedger* ledger) {
+  base::UniqueFd state;
+  if (ledger == nullptr || target.state_of_popper) state = target.state.empty() ? base::UniqueFd{} : open_state(target);
+  if (ledger == nullptr || state.valid()) return state;
+  target.state = ledger->folder_path;
+  return open_state(target);
+}
+
+/// In the child: what needs the rights of the beginning, the drop, then the work. `book`: a ledger of this spool, or null.
+Outcome run_on(const Command& command, const config::Settings& settings, Target target, const Target* book) {
   const bool root = ::geteuid() == 0;
   std::unique_ptr<files::Dotlock> dotlock;
   std::unique_ptr<files::Dotlock> other;
   base::UniqueFd folder;
   if (root && target.make_state && command.verb == Verb::repair) make_popper_folder(target);
   // Elsewhere the folder may be the user's, who could lead us anywhere: it is opened with his rights, and needs no more.
-  if (root && target.in_spool_dir && changes(command.verb) && !is_ledger(target)) {
+  if (root && target.in_spool_dir && changes(command.verb)) {
     folder = open_folder(target.folder);
     if (!folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
     for (auto* lock : {&dotlock, &other}) {
@@ -141,18 +160,33 @@ Outcome run_child(const Command& command, const config::Settings& settings, cons
   // Sent when another program waits for our lease; it can wait.
   static_cast<void>(::signal(SIGIO, SIG_IGN));
   static_cast<void>(::signal(SIGPIPE, SIG_IGN));
-  if (is_ledger(target)) return command.verb == Verb::verify ? verify_ledger(folder.get(), target.name) : undo_of_ledger(command, settings, target);
-  if (command.verb == Verb::verify) return failed(base::Error{base::ErrorKind::malformed, "not a ledger: its name ends in .ledger"});
   if (!root && target.make_state && command.verb == Verb::repair) make_popper_folder(target);
   if (!target.state.empty() && !target.state_of_popper && command.verb == Verb::repair) make_own_folder(target);
-  Place place{command, settings, target, std::move(folder), target.state.empty() ? base::UniqueFd{} : open_state(target), std::move(dotlock), std::move(other), {}, {}};
+  std::optional<NamedLedger> ledger;
+  if (book != nullptr) {
+    ledger = NamedLedger{open_folder(book->folder), book->folder, book->name};
+    if (!ledger->folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", book->folder));
+    if (changes(command.verb) && !is_private(ledger->folder.get(), target.uid))
+      return failed(base::Error{base::ErrorKind::unsafe, "others may change it: it must belong to the owner of the mail, and nobody else may write there"}.at("folder", book->folder));
+  }
+  const auto* named = ledger ? &*ledger : nullptr;
+  auto state = open_state_of(target, named);
+  Place place{command, settings, target, std::move(folder), std::move(state), std::move(dotlock), std::move(other), {}, {}};
   for (auto* lock : {&place.dotlock, &place.other_dotlock}) {
     if (*lock == nullptr) *lock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target.name);
   }
   if (root && command.verb != Verb::locks) {
-    if (auto limited = stay_inside(place); !limited) return failed(limited.error());
+    if (auto limited = stay_inside(place, named); !limited) return failed(limited.error());
   }
-  return work_on(place);
+  return work_on(place, named);
+}
+
+Outcome run_child(const Command& command, const config::Settings& settings, const Target& target) {
+  const bool of_ledger = target.name.ends_with(kLedgerEnding) && (command.verb == Verb::verify || command.verb == Verb::undo);
+  if (!of_ledger) return run_on(command, settings, target, nullptr);
+  auto spool = spool_of(command, settings, target);
+  if (!spool) return failed(spool.error());
+  return run_on(command, settings, std::move(*spool), &target);
 }
 
 Said say(const Command& command, const Target& target, const Outcome& outcome) {

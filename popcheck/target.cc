@@ -73,6 +73,10 @@ class Finder {
     if (!command_.all && command_.targets.empty()) add_caller();
     return std::move(out_);
   }
+  Target run_for(const std::string& path) {
+    add_file(split(path), {}, true);
+    return std::move(out_.front());
+  }
 
  private:
   void add_caller() {
@@ -115,7 +119,8 @@ class Finder {
       target.drops.push_back(drop.folder + "/" + drop.name);
   }
 
-  void add_file(const Place& place, const std::string& user = {}) {
+  /// `any_name`: where a user's mail lies in his home, the configuration says how it is called.
+  void add_file(const Place& place, const std::string& user = {}, bool any_name = false) {
     Target target;
     target.folder = resolved(place.folder);
     target.name = place.name;
@@ -125,8 +130,8 @@ class Finder {
     if (shared && user.empty()) target.user = target.name;
     target.in_spool_dir = shared;
     target.command = fmt::format("popcheck --repair {}", user.empty() ? target.label : user);
-    // Where a user's mail lies in his home, the configuration says how it is called.
-    if (user.empty() ? !is_spool_name(target.name) : target.name.empty()) target.fault = "not the name of a spool";
+    const bool any = !user.empty() || (any_name && !shared);
+    if (any ? target.name.empty() || target.name == "." || target.name == ".." : !is_spool_name(target.name)) target.fault = "not the name of a spool";
     if (target.fault.empty()) set_owner(target);
     if (target.fault.empty()) set_state(target, shared || !user.empty());
     if (target.fault.empty() && !target.user.empty() && is_spool_name(target.user)) set_drops(target);
@@ -249,6 +254,8 @@ Result<config::Settings> read_settings(const Command& command) {
   }
   return settings;
 }
+
+Target find_spool_of_ledger(const Command& command, const config::Settings& settings, const std::string& path) { return Finder{command, settings}.run_for(path); }
 
 Result<std::vector<Target>> find_targets(const Command& command, const config::Settings& settings) { return Finder{command, settings}.run(); }
 

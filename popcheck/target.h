@@ -33,6 +33,10 @@ struct Target {
 /// Reads the configuration that the command names; a default that does not exist is none. Errors: malformed.
 [[nodiscard]] base::Result<config::Settings> read_settings(const Command& command);
 
+/// The target that a ledger names, found as one that was named on the command line. `path`: absolute, and not to be believed: nothing
+/// but its owner says whose rights are taken.
+[[nodiscard]] Target find_spool_of_ledger(const Command& command, const config::Settings& settings, const std::string& path);
+
 /// Looks at names, owners and accounts; opens no spool. Errors: what keeps all of them from being found.
 [[nodiscard]] base::Result<std::vector<Target>> find_targets(const Command& command, const config::Settings& settings);
 

@@ -143,13 +143,14 @@ Result<spool::RewritePlan> plan_undo(Place& place, const Ledger& ledger, Locked&
 
 }  // namespace
 
-Outcome undo_repair(Place& place, const std::string& name) {
+Outcome undo_repair(Place& place, const NamedLedger* named) {
   Outcome outcome;
   auto locked = lock_all(place, outcome);
   if (!locked) return failed(locked.error());
-  auto stem = name.empty() ? last_ledger(place.state.get()) : name.substr(0, name.size() - kLedgerEnding.size());
+  const int ledgers = named != nullptr ? named->folder.get() : place.state.get();
+  const auto stem = named != nullptr ? named->name.substr(0, named->name.size() - kLedgerEnding.size()) : last_ledger(ledgers);
   if (stem.empty()) return failed(Error{ErrorKind::not_found, fmt::format("no repair of it is known in {}", place.target.state)}.at("undo", place.target.label));
-  auto ledger = read_ledger(place.fs, place.state.get(), stem + std::string{kLedgerEnding});
+  auto ledger = read_ledger(place.fs, ledgers, stem + std::string{kLedgerEnding});
   if (!ledger) return failed(ledger.error());
   spool::SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
   auto after = hash_of(bytes, ledger->after_size);
@@ -162,7 +163,7 @@ Outcome undo_repair(Place& place, const std::string& name) {
     outcome.message = "the spool is as it was before that repair";
     return outcome;
   }
-  auto quarantine = place.fs.open_at(place.state.get(), stem + std::string{kQuarantineEnding}, O_RDONLY | O_NONBLOCK, 0);
+  auto quarantine = place.fs.open_at(ledgers, stem + std::string{kQuarantineEnding}, O_RDONLY | O_NONBLOCK, 0);
   if (!quarantine) return failed(quarantine.error().at("open the quarantine"));
   auto rewrite = plan_undo(place, *ledger, *locked, quarantine->get());
   if (!rewrite) return failed(rewrite.error().at("undo", place.target.label));
@@ -170,10 +171,10 @@ Outcome undo_repair(Place& place, const std::string& name) {
   auto size = spool::rewrite_spool(place.context(), place.paths(), locked->mail, *rewrite, outcome.warnings);
   if (!size) return failed(size.error().at("undo", place.target.label));
   const auto undone = stem + std::string{kUndoneEnding};
-  static_cast<void>(place.fs.rename_at(place.state.get(), stem + std::string{kLedgerEnding}, undone));
+  static_cast<void>(place.fs.rename_at(ledgers, stem + std::string{kLedgerEnding}, undone));
   outcome.code = kRepaired;
   outcome.result = "repaired";
-  outcome.ledger = place.target.state + "/" + undone;
+  outcome.ledger = (named != nullptr ? named->folder_path : place.target.state) + "/" + undone;
   outcome.message = fmt::format("the repair is taken back: {} octets{}; its ledger is now {}", ledger->before_size,
                                 locked->size > ledger->after_size ? fmt::format(", and {} of mail that came since", locked->size - ledger->after_size) : "", outcome.ledger);
   return outcome;

@@ -198,18 +198,18 @@ std::string check_octets(const Book& book, int spool, int quarantine) {
 
 }  // namespace
 
-Outcome verify_ledger(int folder, const std::string& name) {
+Outcome verify_ledger(int ledgers, const std::string& name, int folder, const std::string& spool_name) {
   const auto fail = [](const std::string& why) { return failed(base::Error{base::ErrorKind::malformed, why}); };
-  const base::UniqueFd ledger{::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  const base::UniqueFd ledger{::openat(ledgers, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
   if (!ledger.valid()) return failed(base::Error::from_errno(errno, "open").at("ledger", name));
   Book book;
   if (auto wrong = parse(ledger.get(), book); !wrong.empty()) return fail(wrong);
   if (auto wrong = check_sums(book); !wrong.empty()) return fail(wrong);
   const auto stem = name.substr(0, name.rfind('.'));
-  const base::UniqueFd quarantine{::openat(folder, (stem + ".quarantine").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  const base::UniqueFd quarantine{::openat(ledgers, (stem + ".quarantine").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
   if (!quarantine.valid()) return failed(base::Error::from_errno(errno, "open").at("quarantine", stem));
-  const base::UniqueFd spool{::open(book.spool.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
-  if (!spool.valid()) return failed(base::Error::from_errno(errno, "open").at("spool", book.spool));
+  const base::UniqueFd spool{::openat(folder, spool_name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  if (!spool.valid()) return failed(base::Error::from_errno(errno, "open").at("spool", spool_name));
   if (auto wrong = check_octets(book, spool.get(), quarantine.get()); !wrong.empty()) return fail(wrong);
   Outcome outcome;
   outcome.message = fmt::format("proven: {} octets = {} + {} in quarantine - {} inserted; {} edits, {} messages, each as recorded before and after", book.sum[0], book.sum[1],

@@ -35,12 +35,18 @@ struct Place {
 [[nodiscard]] Outcome check_stdin(const Command& command);
 /// Repair and dry run.
 [[nodiscard]] Outcome repair_spool(Place& place);
-/// `ledger`: its file name in the state folder; empty: of the last repair.
-[[nodiscard]] Outcome undo_repair(Place& place, const std::string& ledger);
+/// A ledger that was named: where it lies, and its file name there.
+struct NamedLedger {
+  base::UniqueFd folder;
+  std::string folder_path;
+  std::string name;
+};
+/// `named`: null: the ledger of the last repair in the state folder. What a ledger says of its spool's path is not looked at.
+[[nodiscard]] Outcome undo_repair(Place& place, const NamedLedger* named);
 [[nodiscard]] Outcome recover_spool(Place& place);
 [[nodiscard]] Outcome test_locks(Place& place);
-/// Says what the ledger proves (verify.cc). `folder` holds it.
-[[nodiscard]] Outcome verify_ledger(int folder, const std::string& name);
+/// Says what the ledger in `ledgers` proves of the spool in `folder` (verify.cc).
+[[nodiscard]] Outcome verify_ledger(int ledgers, const std::string& name, int folder, const std::string& spool);
 
 [[nodiscard]] Outcome failed(const base::Error& error);
 

@@ -60,12 +60,12 @@ class Soak {
     if (first.code != popcheck::kRepaired) return after == damaged ? "" : "changed without saying so";
     ++counts.repaired;
     const auto ledger = first.ledger.substr(first.ledger.rfind('/') + 1);
-    const auto proof = popcheck::verify_ledger(place.state.get(), ledger);
+    const auto proof = popcheck::verify_ledger(place.state.get(), ledger, place.folder.get(), target_.name);
     if (proof.code != popcheck::kClean) return "verify: " + proof.message;
     if (const auto now = served(after); !now.empty() && now.front().starts_with("refused")) return now.front();
     const auto second = popcheck::repair_spool(place);
     if (second.code == popcheck::kRepaired || second.code == popcheck::kFailed) return "second repair: " + second.message;
-    const auto undone = popcheck::undo_repair(place, {});
+    const auto undone = popcheck::undo_repair(place, nullptr);
     if (undone.code != popcheck::kRepaired) return "undo: " + undone.message;
     if (MaildropFixture::read_file(target_.path()) != damaged) {
       ++counts.lost;

@@ -39,7 +39,7 @@ class Repairs {
   }
 
   popcheck::Outcome repair() { return with(popcheck::Verb::repair, [](popcheck::Place& place) { return popcheck::repair_spool(place); }); }
-  popcheck::Outcome undo() { return with(popcheck::Verb::undo, [](popcheck::Place& place) { return popcheck::undo_repair(place, {}); }); }
+  popcheck::Outcome undo() { return with(popcheck::Verb::undo, [](popcheck::Place& place) { return popcheck::undo_repair(place, nullptr); }); }
 
   template <class Work>
   popcheck::Outcome with(popcheck::Verb verb, Work&& work) {
