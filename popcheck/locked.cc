@@ -30,6 +30,7 @@ Result<Locked> lock_all(Place& place, Outcome& outcome) {
   auto recovered = recover_spool(place);
   if (recovered.code == kFailed) return Error{ErrorKind::io, recovered.message};
   if (recovered.result != "clean") outcome.warnings.push_back(recovered.message);
+  outcome.warnings.insert(outcome.warnings.end(), recovered.warnings.begin(), recovered.warnings.end());
   auto mail = spool::MailLock::acquire(place.context(), place.paths(), place.locks(), place.command.lock_timeout_s * 1000, outcome.warnings);
   if (!mail) return mail.error().at("lock", place.target.label);
   auto size = spool::size_of(place.fs, mail->fd());

@@ -103,17 +103,19 @@ std::string json_string(std::string_view text) {
 
 std::string text_of(const Target& target, const Outcome& outcome, bool quiet) {
   if (quiet && outcome.code == kClean) return {};
+  std::string warnings;
+  for (const auto& warning : outcome.warnings) warnings += fmt::format("  warning: {}\n", warning);
   std::string out;
   if (!outcome.has_report) {
-    if (outcome.message.empty()) return {};
-    return fmt::format("{}: {}\n", target.label, outcome.message);
+    if (!outcome.message.empty() || !warnings.empty()) out = fmt::format("{}: {}\n", target.label, outcome.message);
+    return out + warnings;
   }
   out += fmt::format("{}: {} ({})\n", target.label, summary_of(outcome.report), shape_of(outcome.report));
   for (const auto& finding : outcome.report.findings) add_finding(out, finding);
   if (outcome.report.findings_left_out > 0) out += fmt::format("  and {}\n", counted(outcome.report.findings_left_out, "further finding"));
   if (outcome.report.refused) out += fmt::format("  popper refuses this spool: {}\n", *outcome.report.refused);
   out += outcome.diff;
-  for (const auto& warning : outcome.warnings) out += fmt::format("  warning: {}\n", warning);
+  out += warnings;
   if (!outcome.message.empty()) out += fmt::format("  {}\n", outcome.message);
   const bool repairable = std::ranges::any_of(outcome.report.findings, [](const Finding& one) { return one.repairable; });
   if (outcome.result == "findings" && repairable && !target.command.empty()) out += fmt::format("  to repair: {}\n", target.command);

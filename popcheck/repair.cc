@@ -134,10 +134,10 @@ Outcome repair_spool(Place& place) {
   }
   Outcome outcome;
   auto locked = lock_all(place, outcome);
-  if (!locked) return failed(locked.error());
+  if (!locked) return failed(locked.error(), std::move(outcome.warnings));
   spool::SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
   auto plan = check::plan_repair(bytes, options);
-  if (!plan) return failed(plan.error().at("plan the repair", place.target.label));
+  if (!plan) return failed(plan.error().at("plan the repair", place.target.label), std::move(outcome.warnings));
   outcome.report = plan->before;
   outcome.after = plan->after;
   outcome.has_report = outcome.has_after = true;
@@ -155,11 +155,11 @@ Outcome repair_spool(Place& place) {
     return outcome;
   }
   auto ledger = write_ledger(place.fs, place.state.get(), place.target.path(), bytes, *plan, place.clock.realtime_ns());
-  if (!ledger) return failed(ledger.error());
+  if (!ledger) return failed(ledger.error(), std::move(outcome.warnings));
   auto size = apply(place, *locked, *plan, outcome);
   if (!size) {
     forget_ledger(place, *ledger);
-    return failed(size.error().at("repair", place.target.label));
+    return failed(size.error().at("repair", place.target.label), std::move(outcome.warnings));
   }
   outcome.ledger = place.target.state + "/" + *ledger + std::string{kLedgerEnding};
   outcome.code = kRepaired;

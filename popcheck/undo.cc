@@ -145,31 +145,32 @@ Result<spool::RewritePlan> plan_undo(Place& place, const Ledger& ledger, Locked&
 
 Outcome undo_repair(Place& place, const NamedLedger* named) {
   Outcome outcome;
+  const auto fail = [&](const Error& error) { return failed(error, std::move(outcome.warnings)); };
   auto locked = lock_all(place, outcome);
-  if (!locked) return failed(locked.error());
+  if (!locked) return fail(locked.error());
   const int ledgers = named != nullptr ? named->folder.get() : place.state.get();
   const auto stem = named != nullptr ? named->name.substr(0, named->name.size() - kLedgerEnding.size()) : last_ledger(ledgers);
-  if (stem.empty()) return failed(Error{ErrorKind::not_found, fmt::format("no repair of it is known in {}", place.target.state)}.at("undo", place.target.label));
+  if (stem.empty()) return fail(Error{ErrorKind::not_found, fmt::format("no repair of it is known in {}", place.target.state)}.at("undo", place.target.label));
   auto ledger = read_ledger(place.fs, ledgers, stem + std::string{kLedgerEnding});
-  if (!ledger) return failed(ledger.error());
+  if (!ledger) return fail(ledger.error());
   spool::SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
   auto after = hash_of(bytes, ledger->after_size);
-  if (!after) return failed(after.error());
+  if (!after) return fail(after.error());
   if (*after != ledger->after_hash || locked->size < ledger->after_size) {
     auto before = hash_of(bytes, ledger->before_size);
-    if (!before) return failed(before.error());
+    if (!before) return fail(before.error());
     if (*before != ledger->before_hash || locked->size < ledger->before_size)
-      return failed(Error{ErrorKind::changed, "the spool was changed since by other than new mail; nothing was touched"}.at("undo", place.target.label));
+      return fail(Error{ErrorKind::changed, "the spool was changed since by other than new mail; nothing was touched"}.at("undo", place.target.label));
     outcome.message = "the spool is as it was before that repair";
     return outcome;
   }
   auto quarantine = place.fs.open_at(ledgers, stem + std::string{kQuarantineEnding}, O_RDONLY | O_NONBLOCK, 0);
-  if (!quarantine) return failed(quarantine.error().at("open the quarantine"));
+  if (!quarantine) return fail(quarantine.error().at("open the quarantine"));
   auto rewrite = plan_undo(place, *ledger, *locked, quarantine->get());
-  if (!rewrite) return failed(rewrite.error().at("undo", place.target.label));
+  if (!rewrite) return fail(rewrite.error().at("undo", place.target.label));
   locked->mail.take_lease();
   auto size = spool::rewrite_spool(place.context(), place.paths(), locked->mail, *rewrite, outcome.warnings);
-  if (!size) return failed(size.error().at("undo", place.target.label));
+  if (!size) return fail(size.error().at("undo", place.target.label));
   const auto undone = stem + std::string{kUndoneEnding};
   static_cast<void>(place.fs.rename_at(ledgers, stem + std::string{kLedgerEnding}, undone));
   outcome.code = kRepaired;

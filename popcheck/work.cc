@@ -43,11 +43,12 @@ base::Result<base::UniqueFd> open_to_look(Place& place) {
 
 }  // namespace
 
-Outcome failed(const Error& error) {
+Outcome failed(const Error& error, std::vector<std::string> warnings) {
   Outcome outcome;
   outcome.code = kFailed;
   outcome.result = "failed";
   outcome.message = error.message();
+  outcome.warnings = std::move(warnings);
   return outcome;
 }
 
@@ -156,8 +157,7 @@ Outcome recover_spool(Place& place) {
       break;
     case spool::Recovery::salvaged:
     case spool::Recovery::set_aside:
-      outcome.message = "an interrupted update could not be completed: ";
-      for (const auto& warning : recovered->warnings) outcome.message += warning;
+      outcome.message = "an interrupted update could not be completed";
       outcome.code = kFindings;
       outcome.result = "findings";
       return outcome;

@@ -48,6 +48,6 @@ struct NamedLedger {
 /// Says what the ledger in `ledgers` proves of the spool in `folder` (verify.cc).
 [[nodiscard]] Outcome verify_ledger(int ledgers, const std::string& name, int folder, const std::string& spool);
 
-[[nodiscard]] Outcome failed(const base::Error& error);
+[[nodiscard]] Outcome failed(const base::Error& error, std::vector<std::string> warnings = {});
 
 }  // namespace qpop::popcheck

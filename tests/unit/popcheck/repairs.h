@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -45,9 +46,12 @@ class Repairs {
   popcheck::Outcome with(popcheck::Verb verb, Work&& work) {
     command_.verb = verb;
     popcheck::Place place{command_, settings_, target_, open(target_.folder), open(target_.state), nullptr, nullptr, {}, {}};
-    place.dotlock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target_.name);
+    if (dotlock) place.dotlock = dotlock();
+    if (place.dotlock == nullptr) place.dotlock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target_.name);
     return work(place);
   }
+
+  std::function<std::unique_ptr<files::Dotlock>()> dotlock;  ///< in place of the usual one
 
  private:
   static base::UniqueFd open(const std::string& path) { return base::UniqueFd{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)}; }
