@@ -131,7 +131,7 @@ std::string json_of(const Target& target, const Outcome& outcome, bool cells) {
     out += fmt::format(",\n  \"octets\": {},\n  \"findings\": {}, \"findings_left_out\": {}", counts_json(report), findings_json(report), report.findings_left_out);
     if (cells) out += ",\n  \"cells\": " + cells_json(report);
   }
-  if (outcome.has_after) out += fmt::format(R"(, "size_after": {}, "messages_after": {}, "changes": {})", outcome.after.size, outcome.after.messages, outcome.edits.size());
+  if (outcome.after) out += fmt::format(R"(, "size_after": {}, "messages_after": {}, "changes": {})", outcome.after->size, outcome.after->messages, outcome.edits.size());
   if (!outcome.ledger.empty()) out += fmt::format(R"(, "ledger": {})", json_string(outcome.ledger));
   std::string warnings;
   for (const auto& warning : outcome.warnings) warnings += (warnings.empty() ? "" : ", ") + json_string(warning);

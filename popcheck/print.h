@@ -2,6 +2,7 @@
 // Reports as text and as JSON. Everything that came from a spool or a file name is escaped already, or here.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,9 +19,12 @@ struct Outcome {
   std::string message;           ///< for people: what was done, or why not
   std::string ledger;            ///< its path
   check::Report report;          ///< of the spool as it was found
-  check::Report after;           ///< after a repair
   bool has_report = false;
-  bool has_after = false;
+  struct After {
+    std::uint64_t size = 0;
+    std::uint64_t messages = 0;
+  };
+  std::optional<After> after;    ///< a repair, or one that would be made
   std::vector<check::Edit> edits;
   std::string diff;              ///< of --dry-run
   std::vector<std::string> warnings;

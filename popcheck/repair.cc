@@ -111,10 +111,7 @@ Outcome dry_run(Place& place, check::PlanOptions options, Answers& answers) {
   auto plan = check::plan_repair(bytes, options);
   if (!plan) return failed(plan.error().at("plan the repair", place.target.label));
   Outcome outcome;
-  outcome.report = std::move(plan->before);
-  outcome.after = std::move(plan->after);
-  outcome.has_report = outcome.has_after = true;
-  outcome.edits = plan->patch.edits();
+  tell_plan(outcome, *plan);
   outcome.diff = diff_of(bytes, outcome.edits);
   outcome.code = outcome.report.clean() ? kClean : kFindings;
   outcome.result = outcome.edits.empty() ? (outcome.report.clean() ? "clean" : "findings") : "would-repair";
@@ -123,6 +120,14 @@ Outcome dry_run(Place& place, check::PlanOptions options, Answers& answers) {
 }
 
 }  // namespace
+
+void tell_plan(Outcome& outcome, check::Plan& plan) {
+  outcome.report = std::move(plan.before);
+  outcome.has_report = true;
+  outcome.after = Outcome::After{.size = plan.after.size, .messages = plan.after.messages};
+  outcome.edits = plan.patch.edits();
+  if (!plan.settled) outcome.warnings.emplace_back("after many rounds there was still something to change; look at the spool again when it is repaired");
+}
 
 Outcome repair_spool(Place& place) {
   Answers answers;
@@ -138,10 +143,7 @@ Outcome repair_spool(Place& place) {
   spool::SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
   auto plan = check::plan_repair(bytes, options);
   if (!plan) return failed(plan.error().at("plan the repair", place.target.label), std::move(outcome.warnings));
-  outcome.report = plan->before;
-  outcome.after = plan->after;
-  outcome.has_report = outcome.has_after = true;
-  outcome.edits = plan->patch.edits();
+  tell_plan(outcome, *plan);
   const auto around = look_around(place.fs, place.target, place.folder.get(), place.state.get(), place.clock.realtime_ns());
   for (const auto& finding : around) {
     // Our own lock is not old, and the index is stale as soon as we write.

@@ -33,6 +33,8 @@ struct Place {
 
 [[nodiscard]] Outcome check_spool(Place& place);
 [[nodiscard]] Outcome check_stdin(const Command& command);
+/// What is to be said of a plan; its first report goes there.
+void tell_plan(Outcome& outcome, check::Plan& plan);
 /// Repair and dry run.
 [[nodiscard]] Outcome repair_spool(Place& place);
 /// A ledger that was named: where it lies, and its file name there.

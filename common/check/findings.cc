@@ -2,16 +2,9 @@
 // Names of findings, severities, regions and dialects.
 #include "common/check/findings.h"
 
-#include <algorithm>
-
 #include "common/check/report.h"
 
 namespace qpop::check {
-
-const Row* find_row(std::string_view name) {
-  const auto* found = std::ranges::find(kTable, name, &Row::name);
-  return found == kTable.end() ? nullptr : found;
-}
 
 std::string_view name_of(Severity severity) {
   switch (severity) {

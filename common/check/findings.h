@@ -167,7 +167,6 @@ inline constexpr std::array<Row, static_cast<std::size_t>(Id::count)> kTable{{
 }};
 
 constexpr const Row& row_of(Id id) { return kTable[static_cast<std::size_t>(id)]; }
-[[nodiscard]] const Row* find_row(std::string_view name);
 [[nodiscard]] std::string_view name_of(Severity severity);
 
 static_assert([] {

@@ -11,8 +11,6 @@ namespace qpop::check {
 
 namespace {
 
-constexpr int kMostRounds = 12;
-
 class Planner {
  public:
   explicit Planner(const PlanOptions& options) : options_(options) {}
@@ -69,7 +67,7 @@ base::Result<Plan> plan_repair(Bytes& bytes, const PlanOptions& options) {
     if (!chosen) return chosen.error();
     plan.after = std::move(*report);
     if (chosen->empty()) return plan;
-    if (round == kMostRounds) break;
+    if (round == options.most_rounds) break;
     if (plan.patch.apply(*chosen) == 0) break;
   }
   plan.settled = false;

@@ -16,6 +16,7 @@ struct PlanOptions {
   ReadOptions read;
   bool aggressive = false;  ///< doubtful changes too
   Decide decide{};          ///< without: what `aggressive` says
+  int most_rounds = 12;     ///< of changing; more than any damage needs that is known
 };
 
 struct Plan {

@@ -45,6 +45,20 @@ BOOST_AUTO_TEST_CASE(repair_and_undo_tell_their_warnings) {
   BOOST_TEST(count(text_of(repairs, failed), kWarning) == 1U, text_of(repairs, failed));
 }
 
+BOOST_AUTO_TEST_CASE(a_plan_that_did_not_settle_is_told) {
+  const Repairs repairs;
+  const auto damaged = mbox_message(1).substr(kPostmark.size());
+  for (const int rounds : {0, 12}) {
+    check::MemoryBytes bytes{damaged};
+    auto plan = check::plan_repair(bytes, {.read = {}, .most_rounds = rounds});
+    BOOST_REQUIRE(plan);
+    BOOST_TEST(plan->settled == (rounds == 12));
+    popcheck::Outcome outcome;
+    popcheck::tell_plan(outcome, *plan);
+    BOOST_TEST(count(text_of(repairs, outcome), "  warning: after many rounds") == (rounds == 12 ? 0U : 1U));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(recovery_tells_once_what_it_set_aside) {
   for (const bool by_repair : {false, true}) {
     Repairs repairs;
