@@ -3,6 +3,8 @@
 // any two of its steps: the spool is the old one or the new one, with the mail behind it that came meanwhile.
 #include <boost/test/unit_test.hpp>
 
+#include <sys/mman.h>
+
 #include "common/spool/rewrite.h"
 #include "tests/fault/disk_model.h"
 #include "tests/fault/recording_file_system.h"
@@ -20,6 +22,8 @@ struct Rewriting {
   std::string after;
   std::vector<spool::Change> changes;
   bool mmdf = false;
+  std::uint64_t first = 0;  ///< where the journal is to begin
+  bool from_file = false;   ///< what comes in place of what goes is in a file, as an undo has it
 };
 
 Rewriting make(std::string name, std::string before, std::vector<spool::Change> changes, bool mmdf = false) {
@@ -48,6 +52,19 @@ const std::vector<Rewriting>& rewritings() {
     out.push_back(make("an octet less", three, {{second + 100, 1, ""}}));
     out.push_back(make("zeros at the end less", three + std::string(2000, '\0'), {{three.size(), 2000, ""}}));
     const auto two = mmdf_message(1, 600) + mmdf_message(2, 800);
+    for (std::size_t i = 0; i < 5; ++i) {
+      auto undo = out[i];
+      undo.name += ", from a file";
+      undo.from_file = true;
+      out.push_back(std::move(undo));
+    }
+    for (const std::size_t i : {1U, 4U, 5U, 6U}) {
+      auto late = out[i];
+      late.name += ", from the second message on";
+      late.first = second;
+      late.from_file = i == 4U;
+      out.push_back(std::move(late));
+    }
     out.push_back(make("a separator", two.substr(kSeparator.size()), {{0, 0, kSeparator}}, true));
     return out;
   }();
@@ -60,7 +77,19 @@ base::Result<std::uint64_t> rewrite(P& process, const MaildropFixture& drop, con
   auto lock = spool::MailLock::acquire(process.context(), drop.paths(), {}, 1000, warnings);
   if (!lock) return lock.error();
   spool::RewritePlan plan{.old_size = r.before.size(), .format = r.mmdf ? listing::SpoolFormat::mmdf : listing::SpoolFormat::mbox};
+  plan.first = r.first;
   plan.changes = r.changes;
+  const base::UniqueFd file{r.from_file ? ::memfd_create("quarantine", MFD_CLOEXEC) : -1};
+  std::uint64_t end = 0;
+  for (auto& change : plan.changes) {
+    if (!r.from_file || change.inserted.empty()) continue;
+    // What stands before is not meant.
+    const auto text = "not this" + change.inserted;
+    if (::pwrite(file.get(), text.data(), text.size(), static_cast<off_t>(end)) != static_cast<ssize_t>(text.size())) throw std::runtime_error("pwrite");
+    change.octets = {.fd = file.get(), .offset = end + 8, .length = change.inserted.size()};
+    end += text.size();
+    change.inserted.clear();
+  }
   return spool::rewrite_spool(process.context(), drop.paths(), *lock, plan, warnings);
 }
 
@@ -152,10 +181,7 @@ BOOST_AUTO_TEST_CASE(the_process_dies_in_any_write) { run_all(Fault::Kind::die_i
 BOOST_AUTO_TEST_CASE(a_full_disk_leaves_no_journal_in_the_way) {
   const auto& r = rewritings()[4];
   const MaildropFixture drop;
-  drop.write_spool(r.before);
-  Process process{drop};
   // Room for the journal, none for the spool.
-  process.fs.intruder = [&](FaultFileSystem&, std::string_view) {};
   bool named = false;
   for (std::size_t at = 0; at < 100 && !named; ++at) {
     drop.clear();
@@ -169,6 +195,35 @@ BOOST_AUTO_TEST_CASE(a_full_disk_leaves_no_journal_in_the_way) {
     named = full.fs.count("rename journal") > 0;
   }
   BOOST_TEST(named);
+}
+
+/// Where the journal begins a message starts, so its octets are a mailbox.
+BOOST_AUTO_TEST_CASE(a_foreign_rewrite_before_recovery_loses_no_message_of_the_journal) {
+  const auto two = mbox_message(2, 700);
+  const auto before = mbox_message(1, 900) + two.substr(0, two.size() - 1) + mbox_message(3, 1500);
+  const auto second = mbox_message(1, 900).size();
+  auto r = make("a glued message", before, {{second + two.size() - 1, 0, "\n"}});
+  r.first = second;
+  const auto foreign = mbox_message(8);
+  std::size_t salvaged = 0;
+  for (std::size_t at = 0; at < 100; ++at) {
+    const MaildropFixture drop;
+    drop.write_spool(r.before);
+    Process process{drop, {.kind = Fault::Kind::die, .at = at}};
+    const auto done = rewrite(process, drop, r);
+    if (done) break;
+    const bool stands = ::access(drop.state_path("journal").c_str(), F_OK) == 0;
+    // Another mail reader rewrote the spool without a look at our journal.
+    ::unlink(drop.lock_path().c_str());
+    drop.write_spool(foreign);
+    Process later{drop};
+    later.be_later();
+    const auto recovered = later.recover();
+    BOOST_REQUIRE_MESSAGE(recovered, "call " << at << ": " << (recovered ? "" : recovered.error().message()));
+    BOOST_TEST((drop.spool() == (stands ? foreign + two + mbox_message(3, 1500) : foreign)), "call " << at);
+    salvaged += stands ? 1U : 0U;
+  }
+  BOOST_TEST(salvaged > 0U);
 }
 
 BOOST_AUTO_TEST_CASE(power_is_lost_at_any_point) {
