@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <memory>
 
 #include "common/base/text.h"
@@ -59,19 +58,10 @@ class Look {
   }
 
   void look_at_lock() {
-    auto lock = fs_.status_at(folder_, target_.name + ".lock");
-    if (!lock) return;
-    const std::int64_t age_s = (now_ns_ - lock->identity.mtime_ns) / 1'000'000'000;
-    if (age_s * 1000 < files::DirectDotlock::kStaleAgeMs) return;
-    std::array<char, 64> text{};
-    std::int64_t pid = 0;
-    if (auto fd = fs_.open_at(folder_, target_.name + ".lock", O_RDONLY | O_NONBLOCK, 0)) {
-      auto got = files::read_up_to(fs_, fd->get(), text, 0);
-      const std::string_view seen{text.data(), got ? *got : 0};
-      pid = static_cast<std::int64_t>(base::parse_decimal(seen.substr(0, seen.find_first_not_of("0123456789"))).value_or(0));
-    }
-    if (pid > 0 && fs_.process_exists(pid)) return;
-    add(Id::stale_lock, fmt::format("{}.lock, {} s old{}", base::escape_untrusted(target_.path(), 160), age_s, pid > 0 ? fmt::format(", of process {}, which is gone", pid) : ""));
+    auto lock = files::look_at_lock(fs_, now_ns_, folder_, target_.name + ".lock");
+    if (!lock || !lock->stale) return;
+    add(Id::stale_lock, fmt::format("{}.lock, {} s old{}", base::escape_untrusted(target_.path(), 160), lock->age_ms / 1000,
+                                    lock->pid > 0 ? fmt::format(", of process {}, which is gone", lock->pid) : ""));
   }
 
   void look_for_drop() {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "common/base/text.h"
 #include "common/files/io.h"
@@ -19,6 +20,56 @@ using base::Error;
 using base::ErrorKind;
 using base::Result;
 using base::Status;
+
+namespace {
+
+enum class Owner : std::uint8_t { gone, maybe_gone, alive };
+
+/// What the file says: "PID", "PID@host", "PID:host", or nothing that names a process; then only its age speaks.
+Result<Owner> look_for_owner(FileSystem& fs, int folder, const std::string& name, std::int64_t& named) {
+  auto fd = again([&] { return fs.open_at(folder, name, O_RDONLY | O_NONBLOCK, 0); });
+  if (!fd) return Owner::alive;
+  std::array<char, 600> buffer{};
+  auto got = read_up_to(fs, fd->get(), buffer, 0);
+  if (!got) return got.error().at("read the lock file", name);
+  const std::string_view all{buffer.data(), *got};
+  const auto first_end = std::min(all.size(), all.find('\n'));
+  const auto text = base::trim(all.substr(0, first_end));
+  const auto at = text.find_first_of("@:");
+  if (at != std::string_view::npos && text.substr(at + 1) != fs.host_name()) return Owner::alive;
+  const auto pid = base::parse_decimal(text.substr(0, at));
+  // No process has a number that the system's type does not hold.
+  if (pid && *pid <= static_cast<std::uint64_t>(std::numeric_limits<pid_t>::max())) named = static_cast<std::int64_t>(*pid);
+  const bool exists = named > 0 && fs.process_exists(named);
+  // Our own lines end with a line end; without it the file may have been cut.
+  const auto second = all.substr(std::min(all.size(), first_end + 1));
+  const auto boot = fs.boot_name();
+  const std::string of_this_host = fmt::format("popper {} ", fs.host_name());
+  if (pid && !boot.empty() && second.starts_with(of_this_host) && second.ends_with('\n')) {
+    const auto theirs = second.substr(of_this_host.size(), second.size() - of_this_host.size() - 1);
+    if (theirs == boot && !exists) return Owner::gone;
+    if (theirs.substr(0, theirs.find(' ')) != boot.substr(0, boot.find(' '))) return Owner::gone;
+    if (theirs != boot) return Owner::maybe_gone;  // a number of another space says nothing here
+  }
+  // Our own number in a file that nobody has touched for so long: an earlier process had it, as process 1 of a container
+  // has.
+  const bool ours = pid && *pid == static_cast<std::uint64_t>(::getpid());
+  return exists && !ours ? Owner::alive : Owner::maybe_gone;
+}
+
+}  // namespace
+
+Result<LockState> look_at_lock(FileSystem& fs, std::int64_t now_ns, int folder, const std::string& name) {
+  auto status = again([&] { return fs.status_at(folder, name); });
+  if (!status) return status.error().at("look at the lock file", name);
+  LockState out{.status = *status};
+  out.age_ms = (now_ns - std::max(status->identity.mtime_ns, status->identity.ctime_ns)) / 1'000'000;
+  if (!S_ISREG(status->mode)) return out;
+  auto owner = look_for_owner(fs, folder, name, out.pid);
+  if (!owner) return owner.error();
+  out.stale = *owner == Owner::gone || (*owner == Owner::maybe_gone && out.age_ms >= kStaleAgeMs);
+  return out;
+}
 
 Result<bool> DirectDotlock::try_lock(bool kernel_locks_held) {
   if (fd_.valid()) return true;
@@ -75,19 +126,12 @@ Result<bool> DirectDotlock::create() {
 }
 
 Result<bool> DirectDotlock::remove_stale() {
-  auto before = again([&] { return fs_.status_at(folder_, name_); });
-  if (!before) {
-    if (before.error().kind() == ErrorKind::not_found) return true;
-    return before.error().at("look at the lock file", name_);
-  }
-  const auto newest = std::max(before->identity.mtime_ns, before->identity.ctime_ns);
-  if (!S_ISREG(before->mode)) return false;
-  auto owner = look_for_owner();
-  if (!owner) return owner.error();
-  const bool old = clock_.realtime_ns() - newest >= kStaleAgeMs * 1'000'000;
-  if (*owner == Owner::alive || (*owner == Owner::maybe_gone && !old)) return false;
+  auto before = look_at_lock(fs_, clock_.realtime_ns(), folder_, name_);
+  if (!before && before.error().kind() == ErrorKind::not_found) return true;
+  if (!before) return before.error();
+  if (!before->stale) return false;
   auto now = again([&] { return fs_.status_at(folder_, name_); });
-  if (!now || now->identity != before->identity) return false;
+  if (!now || now->identity != before->status.identity) return false;
   auto removed = remove_if_present(fs_, folder_, name_);
   return removed.has_value();  // a lock that may not be removed (sticky folder) is a lock that is held
 }
@@ -96,36 +140,6 @@ std::string DirectDotlock::content() {
   const auto boot = fs_.boot_name();
   if (boot.empty()) return fmt::format("{}\n", ::getpid());
   return fmt::format("{}\npopper {} {}\n", ::getpid(), fs_.host_name(), boot);
-}
-
-/// What the file says: "PID", "PID@host", "PID:host", or nothing that names a process; then only its age speaks.
-Result<DirectDotlock::Owner> DirectDotlock::look_for_owner() {
-  auto fd = again([&] { return fs_.open_at(folder_, name_, O_RDONLY | O_NONBLOCK, 0); });
-  if (!fd) return Owner::alive;
-  std::array<char, 600> buffer{};
-  auto got = read_up_to(fs_, fd->get(), buffer, 0);
-  if (!got) return got.error().at("read the lock file", name_);
-  const std::string_view all{buffer.data(), *got};
-  const auto first_end = std::min(all.size(), all.find('\n'));
-  const auto text = base::trim(all.substr(0, first_end));
-  const auto at = text.find_first_of("@:");
-  if (at != std::string_view::npos && text.substr(at + 1) != fs_.host_name()) return Owner::alive;
-  const auto pid = base::parse_decimal(text.substr(0, at));
-  const bool exists = pid && *pid != 0 && fs_.process_exists(static_cast<std::int64_t>(*pid));
-  // Our own lines end with a line end; without it the file may have been cut.
-  const auto second = all.substr(std::min(all.size(), first_end + 1));
-  const auto boot = fs_.boot_name();
-  const std::string of_this_host = fmt::format("popper {} ", fs_.host_name());
-  if (pid && !boot.empty() && second.starts_with(of_this_host) && second.ends_with('\n')) {
-    const auto theirs = second.substr(of_this_host.size(), second.size() - of_this_host.size() - 1);
-    if (theirs == boot && !exists) return Owner::gone;
-    if (theirs.substr(0, theirs.find(' ')) != boot.substr(0, boot.find(' '))) return Owner::gone;
-    if (theirs != boot) return Owner::maybe_gone;  // a number of another space says nothing here
-  }
-  // Our own number in a file that nobody has touched for so long: an earlier process had it, as process 1 of a container
-  // has.
-  const bool ours = pid && *pid == static_cast<std::uint64_t>(::getpid());
-  return exists && !ours ? Owner::alive : Owner::maybe_gone;
 }
 
 Status DirectDotlock::touch() {

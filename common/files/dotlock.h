@@ -35,17 +35,27 @@ enum class LockCreation : std::uint8_t {
   link,            ///< under another name, then link(2): for NFS servers whose O_EXCL is not atomic
 };
 
-/// Makes the file itself: mode 0600. Inside "PID\n", which other programs read too, and "popper HOST BOOT SPACE\n".
-///
-/// A lock of somebody else is broken only when the caller holds the kernel locks (so two of us never break one lock at
-/// the same time), and
+/// A lock file is stale when
 /// - it names a popper of this host whose process is certainly gone: the host was started since, or the process number,
 ///   from the same space, is free; or
 /// - it is older than kStaleAgeMs and the process named in it does not exist on this host.
+inline constexpr std::int64_t kStaleAgeMs = 600'000;
+
+/// A lock file that stands.
+struct LockState {
+  FileStatus status;
+  std::int64_t age_ms = 0;  ///< since its last change of any kind
+  std::int64_t pid = 0;     ///< of the process that it names; 0: none
+  bool stale = false;
+};
+/// Looks and breaks nothing. `name`: of the lock file. Errors: not_found: no lock stands; io, denied.
+[[nodiscard]] base::Result<LockState> look_at_lock(FileSystem& fs, std::int64_t now_ns, int folder, const std::string& name);
+
+/// Makes the file itself: mode 0600. Inside "PID\n", which other programs read too, and "popper HOST BOOT SPACE\n".
+/// A stale lock of somebody else is broken only when the caller holds the kernel locks, so two of us never break one lock
+/// at the same time.
 class DirectDotlock final : public Dotlock {
  public:
-  static constexpr std::int64_t kStaleAgeMs = 600'000;
-
   /// `folder` and the references must outlive the lock.
   DirectDotlock(FileSystem& fs, base::Clock& clock, int folder, const std::string& spool_name,
                 LockCreation creation = LockCreation::exclusive_open)
@@ -59,8 +69,6 @@ class DirectDotlock final : public Dotlock {
   base::Result<bool> create();
   base::Result<bool> create_by_link();
   base::Result<bool> remove_stale();
-  enum class Owner : std::uint8_t { gone, maybe_gone, alive };
-  base::Result<Owner> look_for_owner();
   [[nodiscard]] std::string content();
 
   FileSystem& fs_;

@@ -196,13 +196,14 @@ bool SystemFileSystem::process_exists(std::int64_t pid) {
 }
 
 std::string SystemFileSystem::boot_name() {
+  if (!boot_name_.empty()) return boot_name_;
   std::array<char, 64> boot{};
   const base::UniqueFd fd{::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)};
   const auto got = fd.valid() ? ::read(fd.get(), boot.data(), boot.size()) : -1;
   struct stat space {};
   if (got <= 0 || ::stat("/proc/self/ns/pid", &space) != 0) return {};
   const std::string_view text{boot.data(), static_cast<std::size_t>(got)};
-  return fmt::format("{} {}", text.substr(0, text.find('\n')), space.st_ino);
+  return boot_name_ = fmt::format("{} {}", text.substr(0, text.find('\n')), space.st_ino);
 }
 
 std::string SystemFileSystem::host_name() {

@@ -112,6 +112,9 @@ class SystemFileSystem : public FileSystem {
   bool process_exists(std::int64_t pid) override;
   std::string host_name() override;
   std::string boot_name() override;
+
+ private:
+  std::string boot_name_;  ///< once known; a sandbox may hide it later
 };
 
 }  // namespace qpop::files

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -31,6 +32,12 @@ def damaged():
     parts[1] = parts[1][:-1]
     parts[3] = re.sub(rb"\A(From \S+ \S+ \S+ \S+ \S+) 2012", rb"\1", parts[3])
     return b"".join(parts)
+
+
+def put_left_lock(path, host=None):
+    """As a popper left it that died before the host was started."""
+    with open(path, "w") as file:
+        file.write(f"999999\npopper {host or socket.gethostname()} 00000000-0000-0000-0000-000000000000 1\n")
 
 
 class Case:
@@ -286,9 +293,7 @@ def surroundings():
         case = Case(site)
         bob = site.put_spool("bob", damaged())
         lock = bob + ".lock"
-        with open(lock, "w") as file:
-            file.write("999999\n")
-        os.utime(lock, (1, 1))
+        put_left_lock(lock)
         with open(os.path.join(site.spool, ".bob.pop"), "wb") as file:
             file.write(mailbox(1))
         os.chmod(bob, 0o644)
@@ -296,6 +301,11 @@ def surroundings():
         site.own(site.spool)
         found = {f["id"] for f in json.loads(case.run("--json", "bob", code=FINDINGS))[0]["findings"]}
         assert {"stale-lock", "temporary-drop", "wrong-mode", "hard-link"} <= found, found
+        # Of another host nothing is known.
+        put_left_lock(lock, "elsewhere@example.org")
+        os.utime(lock, (1, 1))
+        found = {f["id"] for f in json.loads(case.run("--json", "bob", code=FINDINGS))[0]["findings"]}
+        assert "stale-lock" not in found, found
         case.run("--repair", "bob", code=FAILED)  # popper would not open it either
         for name in (os.path.join(site.home, "link"), lock, bob):
             os.unlink(name)
@@ -429,6 +439,10 @@ def root():
             opened, locks, _ = seen
             assert opened >= 2 and locks >= 2, seen
         assert case.run("--all", "--quiet", code=CLEAN) == ""
+        # Seen from the sandbox too, in which /proc is out of reach.
+        put_left_lock("/var/mail/ada.lock")
+        assert "warning stale-lock" in case.run("ada", code=FINDINGS)
+        os.unlink("/var/mail/ada.lock")
         with open("/var/mail/root", "wb") as file:
             file.write(mailbox(1))
         assert "rights of root" in case.run("--all", code=FAILED)

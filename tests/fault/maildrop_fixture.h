@@ -158,7 +158,7 @@ class BasicProcess {
   }
   /// Time has passed, and the processes that were there before are gone.
   void be_later() {
-    clock.advance_ms(spool::DirectDotlock::kStaleAgeMs + 1000);
+    clock.advance_ms(files::kStaleAgeMs + 1000);
     fs.set_processes_exist(false);
   }
 

@@ -200,7 +200,11 @@ BOOST_AUTO_TEST_CASE(a_lock_file_is_broken_only_when_old_and_its_process_gone_an
     MaildropFixture::write_file(drop.lock_path(), c.content);
     Process process{drop};
     process.fs.set_processes_exist(!c.gone);
-    if (c.old) process.clock.advance_ms(DirectDotlock::kStaleAgeMs + 1000);
+    if (c.old) process.clock.advance_ms(files::kStaleAgeMs + 1000);
+    const auto seen = files::look_at_lock(process.fs, process.clock.realtime_ns(), drop.spool_folder(), "ada.lock");
+    BOOST_REQUIRE(seen.has_value());
+    if (c.kernel_locks) BOOST_TEST(seen->stale == c.want, "content '" << c.content << "'");
+    BOOST_TEST(MaildropFixture::read_file(drop.lock_path()) == c.content);
     const auto got = process.context().dotlock.try_lock(c.kernel_locks);
     BOOST_REQUIRE(got.has_value());
     BOOST_TEST(*got == c.want, "content '" << c.content << "'");
