@@ -157,7 +157,7 @@ inline constexpr std::array<Row, static_cast<std::size_t>(Id::count)> kTable{{
      "nothing: the next program that takes the lock breaks it, or remove it"},
     {Id::temporary_drop, "temporary-drop", Severity::warning, "mail in a temporary drop of Qpopper",
      "A session of the old server was interrupted; the mail that it held was not put back.",
-     "nothing: start the old server once, or append the file to the spool under its locks"},
+     "nothing: popper takes it over at the next login of its user, in front of the mail of the spool"},
     {Id::left_journal, "left-journal", Severity::warning, "an interrupted update",
      "A journal stands in the state folder; the spool is complete only together with it.", "completes the update first, as the server does"},
     {Id::saved_journal, "saved-journal", Severity::warning, "a journal that did not fit its spool",
