@@ -81,9 +81,13 @@ class Finder {
  private:
   void add_caller() {
     if (auto account = priv::find_account(::getuid())) return add(account->name);
+    refuse("caller", "no user has this uid; name a file");
+  }
+
+  void refuse(const std::string& name, std::string fault) {
     Target target;
-    target.label = "caller";
-    target.fault = "no user has this uid; name a file";
+    target.label = base::escape_untrusted(name, 80);
+    target.fault = std::move(fault);
     out_.push_back(std::move(target));
   }
 
@@ -98,18 +102,14 @@ class Finder {
     const auto alone = config::place(settings_, name, {}).spool;
     if (is_spool_name(name) && ::lstat((alone.folder + "/" + alone.name).c_str(), &status) == 0) return add_user(name, {});
     if (::lstat(name.c_str(), &status) == 0) return add_file(split(name));
-    Target target;
-    target.label = base::escape_untrusted(name, 80);
-    target.fault = "no such user, and no such file";
-    out_.push_back(std::move(target));
+    refuse(name, "no such user, and no such file");
   }
 
   void add_user(const std::string& name, const std::string& home) {
-    if (is_spool_name(name)) {
-      const auto spool = config::place(settings_, name, home).spool;
-      return add_file({spool.folder, spool.name}, name);
-    }
-    add_file({spool_dir_, name}, name);
+    // It becomes a part of paths, and must be no other file of somebody's.
+    if (!is_spool_name(name)) return refuse(name, "not a name that a spool can have");
+    const auto spool = config::place(settings_, name, home).spool;
+    add_file({spool.folder, spool.name}, name);
   }
 
   /// Where Qpopper would have put the temporary drop of a user.
