@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/check/reading.h"
+#include "common/spool/locks.h"
 #include "common/spool/maildrop.h"
 #include "common/spool/spool_file.h"
 #include "common/spool/spool_bytes.h"
@@ -20,7 +21,6 @@ namespace {
 
 using base::Error;
 using base::ErrorKind;
-using config::Opt;
 
 constexpr std::uint32_t kCells = 4096;
 constexpr std::int64_t kSettledNs = 1'000'000'000;
@@ -52,11 +52,7 @@ Outcome failed(const Error& error, std::vector<std::string> warnings) {
   return outcome;
 }
 
-spool::MailLockKinds Place::locks() const {
-  const auto words = " " + settings.text(Opt::mail_locks) + " ";
-  const auto has = [&](const char* word) { return words.find(word) != std::string::npos; };
-  return {.dotlock = has(" dotlock "), .fcntl = has(" fcntl "), .flock = has(" flock "), .lease = has(" lease ")};
-}
+spool::MailLockKinds Place::locks() const { return spool::lock_kinds(settings.text(config::Opt::mail_locks)); }
 
 namespace {
 

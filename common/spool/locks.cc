@@ -190,4 +190,10 @@ void MailLock::release() {
   if (std::exchange(dotlock_, false)) static_cast<void>(context_.dotlock.unlock());
 }
 
+MailLockKinds lock_kinds(std::string_view words) {
+  const auto padded = fmt::format(" {} ", words);
+  const auto has = [&](const char* word) { return padded.find(word) != std::string::npos; };
+  return {.dotlock = has(" dotlock "), .fcntl = has(" fcntl "), .flock = has(" flock "), .lease = has(" lease ")};
+}
+
 }  // namespace qpop::spool

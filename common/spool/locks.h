@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "common/spool/context.h"
 
@@ -67,5 +68,8 @@ class MailLock {
   bool flock_ = false;
   std::int64_t touched_ms_ = 0;
 };
+
+/// What the value of mail-locks asks for: words separated by blanks; what is none of them asks for nothing.
+[[nodiscard]] MailLockKinds lock_kinds(std::string_view words);
 
 }  // namespace qpop::spool

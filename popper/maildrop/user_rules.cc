@@ -16,17 +16,6 @@ namespace {
 
 using config::Opt;
 
-spool::MailLockKinds lock_kinds(std::string_view locks) {
-  spool::MailLockKinds kinds{false, false, false};
-  for (const auto word : base::words(locks)) {
-    kinds.dotlock |= word == "dotlock";
-    kinds.fcntl |= word == "fcntl";
-    kinds.flock |= word == "flock";
-    kinds.lease |= word == "lease";
-  }
-  return kinds;
-}
-
 void read_file(const Job& job, const char* kind, const std::string& path, config::Scope administrator_may, config::Settings& settings) {
   for (const auto& problem : config::read_option_file({path, job.uid, job.administrator, administrator_may}, settings)) {
     log::warning("{} options file for {}: {}", kind, job.name, problem.text);
@@ -57,7 +46,7 @@ spool::MaildropSettings maildrop_settings(const config::Settings& settings) {
   constexpr std::int64_t kUpdatePatience = 4;
   const auto timeout_ms = settings.number(Opt::mail_lock_timeout) * 1000;
   spool::MaildropSettings out;
-  out.locks = lock_kinds(settings.text(Opt::mail_locks));
+  out.locks = spool::lock_kinds(settings.text(Opt::mail_locks));
   out.open_timeout_ms = static_cast<std::uint32_t>(timeout_ms);
   out.update_timeout_ms = static_cast<std::uint32_t>(kUpdatePatience * timeout_ms);
   out.expire_days = settings.number(Opt::expire_after);

@@ -367,4 +367,13 @@ BOOST_AUTO_TEST_CASE(an_update_says_that_it_only_finishes) {
   BOOST_TEST(moving == (mbox_message(2) + mbox_message(3)).size());
 }
 
+BOOST_AUTO_TEST_CASE(the_words_of_the_option_are_kinds_of_locks) {
+  const auto text = [](const MailLockKinds& kinds) {
+    return fmt::format("{}{}{}{}", kinds.dotlock ? "d" : "", kinds.fcntl ? "c" : "", kinds.flock ? "f" : "", kinds.lease ? "l" : "");
+  };
+  for (const auto& [words, want] : {std::pair{"dotlock fcntl flock lease", "dcfl"}, std::pair{"none", ""}, std::pair{"", ""}, std::pair{"fcntl", "c"},
+                                    std::pair{" flock  dotlock ", "df"}, std::pair{"dotlocks unflock", ""}, std::pair{"lease", "l"}})
+    BOOST_TEST(text(lock_kinds(words)) == want, words);
+}
+
 }  // namespace
