@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <memory>
 
 #include "common/config/command_line.h"
 #include "common/config/generate.h"
@@ -53,7 +54,10 @@ static_assert(std::string_view{monitor::kJournalTemporaryName} == spool::kJourna
 
 monitor::Roles bind_roles() {
   monitor::Roles roles;
-  roles.session = [](monitor::SessionTask task) { return session::run_session({task.uid, task.gid, task.empty_root, task.tls, std::move(task.monitor)}); };
+  // Made once, for all sessions that are forked later.
+  auto tls = std::make_shared<session::TlsLink>();
+  roles.prepare_tls = [tls] { return tls->prepare(); };
+  roles.session = [tls](monitor::SessionTask task) { return session::run_session({task.uid, task.gid, task.empty_root, std::move(task.monitor)}, *tls); };
   roles.authenticator = [](monitor::AuthenticatorTask task) {
     return authenticator::run_authenticator({task.database, std::move(task.key), std::move(task.penalties), task.uid, task.gid,
                                              task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system, task.bind_channels, task.take_certificates,

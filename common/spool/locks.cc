@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "common/base/text.h"
 #include "common/digest/digest.h"
 #include "common/spool/spool_file.h"
 
@@ -190,10 +191,10 @@ void MailLock::release() {
   if (std::exchange(dotlock_, false)) static_cast<void>(context_.dotlock.unlock());
 }
 
-MailLockKinds lock_kinds(std::string_view words) {
-  const auto padded = fmt::format(" {} ", words);
-  const auto has = [&](const char* word) { return padded.find(word) != std::string::npos; };
-  return {.dotlock = has(" dotlock "), .fcntl = has(" fcntl "), .flock = has(" flock "), .lease = has(" lease ")};
+MailLockKinds lock_kinds(std::string_view text) {
+  const auto words = base::words(text);
+  const auto has = [&](std::string_view word) { return std::ranges::find(words, word) != words.end(); };
+  return {.dotlock = has("dotlock"), .fcntl = has("fcntl"), .flock = has("flock"), .lease = has("lease")};
 }
 
 }  // namespace qpop::spool

@@ -47,7 +47,8 @@ struct RequestTable {
 const RequestTable* RequestTable::find(std::uint16_t type) {
   static constexpr std::array kRows{
       RequestTable{MessageType::log_line, kWithClient | phase_bit(Phase::spare), ~0U, sizeof(ipc::LogLine), nullptr},
-      RequestTable{MessageType::tls_started, phase_bit(Phase::authorization), 1, sizeof(ipc::TlsStarted), &Monitor::on_tls_started},
+      // Read late on a busy machine: what the authenticator said behind it may have been read before.
+      RequestTable{MessageType::tls_started, phase_bit(Phase::authorization) | phase_bit(Phase::transaction), 1, sizeof(ipc::TlsStarted), &Monitor::on_tls_started},
       RequestTable{MessageType::request_update, phase_bit(Phase::transaction), 1, sizeof(ipc::RequestUpdate), &Monitor::on_request_update},
       RequestTable{MessageType::request_submit, phase_bit(Phase::transaction), kMaxSubmissions, sizeof(ipc::RequestSubmit), &Monitor::on_request_submit},
       RequestTable{MessageType::session_ended, kWithClient, 1, sizeof(ipc::SessionEnded), &Monitor::on_ended},

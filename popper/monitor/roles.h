@@ -95,7 +95,6 @@ struct SessionTask {
   uid_t uid = 0;
   gid_t gid = 0;
   std::string empty_root;  ///< "" when not root
-  bool tls = false;        ///< its client may want TLS
   ipc::Channel monitor;
 };
 
@@ -113,6 +112,8 @@ struct SignerTask {
 /// Each runs in a fresh child and returns its exit code.
 struct Roles {
   std::function<int(SessionTask)> session;
+  /// In the monitor, before it forks a session whose client may want TLS: what all of them share. May be called again.
+  std::function<base::Status()> prepare_tls;
   std::function<int(AuthenticatorTask)> authenticator;
   std::function<int(MaildropTask)> maildrop;
   std::function<int(CheckerTask)> checker;

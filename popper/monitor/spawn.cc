@@ -97,8 +97,11 @@ LiveSession* Monitor::spawn_session() {
   task.uid = environment_.session_user.uid;
   task.gid = environment_.session_user.gid;
   task.empty_root = empty_root_;
-  task.tls = !signers_.empty();
-  const bool can_tls = task.tls;
+  const bool can_tls = !signers_.empty();
+  if (auto ready = can_tls ? roles_.prepare_tls() : base::Status{}; !ready) {
+    log::error("session: {}", ready.error().message());
+    return nullptr;
+  }
   task.monitor = std::move(pair->second);
   const pid_t pid = fork_role("popper-session", [&] { return roles_.session(std::move(task)); });
   if (pid < 0) return nullptr;

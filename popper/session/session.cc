@@ -182,17 +182,9 @@ base::Status give_up_rights(const Start& start) {
 
 }  // namespace
 
-int run_session(Start start) {
+int run_session(Start start, TlsLink& tls) {
   const ipc::Channel& monitor = start.monitor;
   ipc::log_to(monitor);
-  // While it waits for a client, and before anything is closed off.
-  TlsLink tls;
-  if (start.tls) {
-    if (auto done = tls.prepare(); !done) {
-      log::fatal("session: {}", done.error().message());
-      return 3;
-    }
-  }
   if (auto done = give_up_rights(start); !done) {
     log::fatal("session: {}", done.error().message());
     return 3;
@@ -203,13 +195,7 @@ int run_session(Start start) {
   if (!frame || !frame->read(begin)) return 0;  // a spare that was never needed
   const bool has_tls = begin.tls == ipc::TlsUse::stls || begin.tls == ipc::TlsUse::at_once;
   if (frame->descriptors.size() != (has_tls ? 4U : 2U)) return 0;
-  if (has_tls) {
-    if (auto done = tls.take_profile(std::move(frame->descriptors[2]), ipc::Channel{std::move(frame->descriptors[3])}); !done) {
-      log::error("session: {}", done.error().at("certificates").message());
-      if (begin.tls == ipc::TlsUse::at_once) return 0;  // never in clear
-      begin.tls = ipc::TlsUse::not_now;
-    }
-  }
+  if (has_tls) tls.take_profile(std::move(frame->descriptors[2]), ipc::Channel{std::move(frame->descriptors[3])});
   ipc::Channel authenticator{std::move(frame->descriptors[1])};
   Client client{std::move(frame->descriptors[0]), monitor.fd(), std::int64_t{begin.write_seconds} * 1000, clock};
   Dialogue dialogue{begin, client, start.monitor, authenticator, tls, clock};

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "common/ipc/channel.h"
+#include "popper/session/tls_link.h"
 
 namespace qpop::session {
 
@@ -18,11 +19,10 @@ struct Start {
   uid_t uid = 0;
   gid_t gid = 0;
   std::string empty_root;  ///< folder to chroot into; "" when not root
-  bool tls = false;        ///< its client may want TLS
   ipc::Channel monitor;
 };
 
-/// Gives up every right, waits for a client, serves it, and returns the exit code of the process.
-int run_session(Start start);
+/// `tls`: prepared where clients may want TLS. Gives up every right, waits for a client, serves it, and returns the exit code of the process.
+int run_session(Start start, TlsLink& tls);
 
 }  // namespace qpop::session

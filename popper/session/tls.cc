@@ -23,6 +23,10 @@ void Dialogue::on_stls(const pop3::Command& command) {
     log::warning("{}: octets behind STLS that came in clear; connection closed", who());
     return finish(End::refused);
   }
+  if (auto ready = tls_.configure(); !ready) {
+    log::error("{}: {}", who(), ready.error().at("certificates").message());
+    return err("[SYS/TEMP] TLS is not available now, try again later");
+  }
   ok("Begin TLS negotiation");
   if (!client_.flush()) return finish(End::closed);
   // Nothing that was said in clear counts any more.
@@ -33,7 +37,8 @@ void Dialogue::on_stls(const pop3::Command& command) {
 
 /// Whatever goes wrong ends the connection: there is no way back to clear text.
 bool Dialogue::begin_tls() {
-  auto connection = tls_.connect(client_.socket());
+  auto ready = tls_.configure();
+  auto connection = ready ? tls_.connect(client_.socket()) : base::Result<std::unique_ptr<tls::Connection>>{ready.error()};
   if (!connection) {
     log::error("{}: {}", who(), connection.error().message());
     finish(End::failure);

@@ -18,6 +18,7 @@ constexpr int kAnswerMs = 10'000;  // some hundred signatures of others may stan
 }  // namespace
 
 base::Status TlsLink::prepare() {
+  if (server_) return {};
   tls::Hooks hooks;
   hooks.sign = [this](const tls::SignRequest& request) { return sign(request); };
   hooks.store = [this](std::string_view id, std::string_view session) { store(id, session); };
@@ -28,11 +29,19 @@ base::Status TlsLink::prepare() {
   return {};
 }
 
-base::Status TlsLink::take_profile(base::UniqueFd profile, ipc::Channel signer) {
-  if (!server_) return Error{ErrorKind::unsupported, "TLS was not prepared"};
+void TlsLink::take_profile(base::UniqueFd profile, ipc::Channel signer) {
+  profile_ = std::move(profile);
   signer_ = std::move(signer);
-  auto decoded = tls::read_profile(profile.get());
-  return decoded ? server_->configure(std::move(*decoded)) : base::Status{decoded.error()};
+}
+
+base::Status TlsLink::configure() {
+  if (configured_) return {};
+  if (!server_) return Error{ErrorKind::unsupported, "TLS was not prepared"};
+  auto decoded = tls::read_profile(profile_.get());
+  profile_.reset();
+  auto done = decoded ? server_->configure(std::move(*decoded)) : base::Status{decoded.error()};
+  configured_ = done.has_value();
+  return done;
 }
 
 base::Result<std::unique_ptr<tls::Connection>> TlsLink::connect(int socket) {

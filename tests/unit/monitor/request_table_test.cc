@@ -226,4 +226,20 @@ BOOST_AUTO_TEST_CASE(a_captured_maildrop_process_asks_for_what_its_job_is_not) {
   BOOST_TEST(honest.log.find(refused) == std::string::npos, honest.log);
 }
 
+BOOST_AUTO_TEST_CASE(a_handshake_may_be_told_behind_the_login_but_once) {
+  // The session sends it before; on a busy machine the monitor reads what the authenticator sent later first.
+  const auto outcome_of = [](int times) {
+    const auto session = [times](const ipc::Channel& monitor) {
+      (void)monitor.receive(1000);  // the channel to the maildrop process: logged in
+      for (int i = 0; i < times; ++i) (void)monitor.send(ipc::TlsStarted{});
+      ::usleep(100'000);
+    };
+    return run_with(session, accept_login, [](monitor::MaildropTask) { ::usleep(300'000); return 0; });
+  };
+  const auto once = outcome_of(1);
+  BOOST_TEST(once.log.find("handshake with client") != std::string::npos, once.log);
+  BOOST_TEST(once.log.find("not allowed") == std::string::npos, once.log);
+  BOOST_TEST(outcome_of(2).log.find("killed") != std::string::npos);
+}
+
 }  // namespace
