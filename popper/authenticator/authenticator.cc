@@ -11,8 +11,7 @@
 
 #include "common/base/io.h"
 #include "common/ipc/log_sink.h"
-#include "common/priv/drop.h"
-#include "common/priv/sandbox.h"
+#include "common/priv/confine.h"
 #include "popper/authenticator/rights.h"
 #include "popper/authenticator/service.h"
 
@@ -35,20 +34,14 @@ base::Result<Penalties> open_penalties(Start& start) {
 }  // namespace
 
 base::Status give_up_rights(std::span<const int> keep, const std::string& database, uid_t uid, gid_t gid) {
-  priv::close_all_except(keep);
-  if (auto done = priv::close_standard_streams(); !done) return done;
-  if (auto done = priv::drop_to(uid, gid); !done) return done;
-  if (auto done = priv::harden_process(); !done) return done;
+  if (auto done = priv::confine({.keep = keep, .uid = uid, .gid = gid}); !done) return done;
   // LMDB opens the database and its lock file by name, so their folder stays reachable, for this uid's rights only.
   const auto slash = database.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : database.substr(0, slash);
   const base::UniqueFd fd{::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
   if (!fd.valid()) return base::Error::from_errno(errno, "open").at("folder", folder);
   const std::array<int, 1> folders{fd.get()};
-  for (auto done : {priv::limit_resources({}), priv::restrict_files_to(folders), priv::restrict_calls_of_file_role()}) {
-    if (!done && done.error().kind() != base::ErrorKind::unsupported) return done;
-  }
-  return {};
+  return priv::wall_in({}, folders, priv::Calls::file_role);
 }
 
 int run_authenticator(Start start) {

@@ -10,8 +10,7 @@
 #include <csignal>
 #include <ctime>
 
-#include "common/priv/drop.h"
-#include "common/priv/sandbox.h"
+#include "common/priv/confine.h"
 #include "common/tls/client_proof.h"
 #include "popper/checker/checker.h"
 
@@ -25,21 +24,14 @@ using base::ErrorKind;
 constexpr int kPartMs = 5000;
 
 base::Status give_up_rights(const CertificateStart& start) {
-  priv::close_all_except(std::array{start.authenticator.fd(), start.profile.get()});
-  if (auto done = priv::close_standard_streams(); !done) return done;
+  // While there is a root: no configuration file of OpenSSL's.
   ::OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
-  if (!start.empty_root.empty()) {
-    if (auto done = priv::enter_empty_root(start.empty_root); !done) return done;
-  }
-  if (auto done = priv::drop_to(start.uid, start.gid); !done) return done;
-  if (auto done = priv::harden_process(); !done) return done;
+  const std::array keep{start.authenticator.fd(), start.profile.get()};
+  if (auto done = priv::confine({.keep = keep, .empty_root = start.empty_root, .uid = start.uid, .gid = start.gid}); !done) return done;
   priv::Limits limits;
   limits.no_new_files = true;
   limits.cpu_seconds = kMostSeconds;
-  for (auto done : {priv::limit_resources(limits), priv::restrict_files_to({}), priv::restrict_calls_of_session()}) {
-    if (!done && done.error().kind() != ErrorKind::unsupported) return done;
-  }
-  return {};
+  return priv::wall_in(limits, {}, priv::Calls::session);
 }
 
 base::Result<std::string> receive_proof(const ipc::Channel& authenticator) {

@@ -16,8 +16,7 @@
 #include "common/base/clock.h"
 #include "common/check/reading.h"
 #include "common/ipc/log_sink.h"
-#include "common/priv/drop.h"
-#include "common/priv/sandbox.h"
+#include "common/priv/confine.h"
 #include "common/files/dotlock.h"
 #include "common/files/file_system.h"
 #include "common/files/io.h"
@@ -71,10 +70,7 @@ std::vector<std::pair<base::UniqueFd, std::string>> open_drops(const config::Pla
 
 base::Result<Prepared> give_up_rights(const Job& job) {
   const std::array<int, 2> keep{job.monitor.fd(), job.session.fd()};
-  priv::close_all_except(keep);
-  if (auto done = priv::close_standard_streams(); !done) return done.error();
-  if (auto done = priv::drop_to(job.uid, job.gid); !done) return done.error();
-  if (auto done = priv::harden_process(); !done) return done.error();
+  if (auto done = priv::confine({.keep = keep, .uid = job.uid, .gid = job.gid}); !done) return done.error();
   Prepared prepared;
   prepared.rules = read_user_rules(job);
   if (job.work == Work::open) prepared.bulletins = gather_bulletins(prepared.rules.settings, job);
@@ -85,9 +81,7 @@ base::Result<Prepared> give_up_rights(const Job& job) {
   auto drops = job.work == Work::open ? open_drops(prepared.rules.placement) : decltype(prepared.folders.temporary_drops){};
   std::vector<int> reach{spool->get(), state->get()};
   for (const auto& drop : drops) reach.push_back(drop.first.get());
-  for (const auto& done : {priv::limit_resources({}), priv::restrict_files_to(reach), priv::restrict_calls_of_file_role()}) {
-    if (!done && done.error().kind() != ErrorKind::unsupported) return done.error();
-  }
+  if (auto done = priv::wall_in({}, reach, priv::Calls::file_role); !done) return done.error();
   prepared.folders = {std::move(*spool), std::move(*state), std::move(drops)};
   return prepared;
 }

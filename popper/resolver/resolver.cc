@@ -16,7 +16,7 @@
 #include "common/base/text.h"
 #include "common/ipc/log_sink.h"
 #include "common/ipc/messages.h"
-#include "common/priv/drop.h"
+#include "common/priv/confine.h"
 #include "common/priv/sandbox.h"
 
 namespace qpop::resolver {
@@ -68,10 +68,7 @@ void answer(const Start& start) {
 int run_resolver(Start start) {
   ipc::log_to(start.monitor);
   const std::array<int, 1> keep{start.monitor.fd()};
-  priv::close_all_except(keep);
-  auto ready = priv::close_standard_streams();
-  if (ready) ready = priv::drop_to(start.uid, start.gid);
-  if (ready) ready = priv::harden_process();
+  auto ready = priv::confine({.keep = keep, .uid = start.uid, .gid = start.gid});
   if (!ready) {
     log::error("resolver: {}", ready.error().message());
     return 3;

@@ -7,8 +7,7 @@
 
 #include "common/base/text.h"
 #include "common/ipc/log_sink.h"
-#include "common/priv/drop.h"
-#include "common/priv/sandbox.h"
+#include "common/priv/confine.h"
 #include "popper/session/dialogue.h"
 
 namespace qpop::session {
@@ -157,27 +156,13 @@ namespace {
 // A very large listing is read in pieces, so that the need does not grow with the maildrop; the rest is room for TLS.
 constexpr std::uint64_t kAddressSpace = 256UL * 1024 * 1024;
 
-/// A feature that the kernel lacks was logged by the monitor at start; anything else ends the process.
-base::Status tolerate(base::Status status) {
-  if (!status && status.error().kind() == base::ErrorKind::unsupported) return {};
-  return status;
-}
-
 base::Status give_up_rights(const Start& start) {
   const std::array<int, 1> keep{start.monitor.fd()};
-  priv::close_all_except(keep);
-  if (auto done = priv::close_standard_streams(); !done) return done;
-  if (!start.empty_root.empty()) {
-    if (auto done = priv::enter_empty_root(start.empty_root); !done) return done;
-  }
-  if (auto done = priv::drop_to(start.uid, start.gid); !done) return done;
-  if (auto done = priv::harden_process(); !done) return done;
+  if (auto done = priv::confine({.keep = keep, .empty_root = start.empty_root, .uid = start.uid, .gid = start.gid}); !done) return done;
   priv::Limits limits;
   limits.address_space = kAddressSpace;
   limits.no_new_files = true;
-  if (auto done = priv::limit_resources(limits); !done) return done;
-  if (auto done = tolerate(priv::restrict_files_to({})); !done) return done;
-  return tolerate(priv::restrict_calls_of_session());
+  return priv::wall_in(limits, {}, priv::Calls::session);
 }
 
 }  // namespace

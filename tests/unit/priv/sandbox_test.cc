@@ -4,10 +4,14 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
@@ -15,6 +19,7 @@
 #include <cstdlib>
 #include <functional>
 
+#include "common/priv/confine.h"
 #include "common/priv/drop.h"
 
 namespace {
@@ -31,6 +36,11 @@ int in_child(const std::function<int()>& body) {
   int status = 0;
   BOOST_REQUIRE(::waitpid(pid, &status, 0) == pid);
   return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+bool restriction_exists() {
+  const auto missing = missing_kernel_features();
+  return std::ranges::find(missing, "Landlock") == missing.end();
 }
 
 BOOST_AUTO_TEST_CASE(dropped_rights_cannot_be_taken_back) {
@@ -115,6 +125,64 @@ BOOST_AUTO_TEST_CASE(no_descriptor_is_left_but_those_named) {
                }
                return 0;
              }) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_confined_role_is_its_user_and_has_what_was_kept) {
+  const bool root = ::geteuid() == 0;
+  const uid_t uid = root ? kUid : ::getuid();
+  char folder[] = "/tmp/qpop-root.XXXXXX";
+  BOOST_REQUIRE(::mkdtemp(folder) != nullptr);
+  ::chmod(folder, 0755);
+  for (const bool empty_root : {false, true}) {
+    if (empty_root && !root) continue;
+    const int result = in_child([&] {
+      const int kept = ::open("/dev/null", O_RDONLY);
+      const int lost = ::open("/dev/null", O_RDONLY);
+      const int far = ::fcntl(lost, F_DUPFD, 200);
+      if (!confine({.keep = std::array{kept, -1}, .empty_root = empty_root ? folder : "", .uid = uid, .gid = root ? uid : ::getgid()})) return 1;
+      if (::getuid() != uid || ::geteuid() != uid || ::setuid(0) == 0) return 2;
+      if (::fcntl(kept, F_GETFD) == -1 || ::fcntl(lost, F_GETFD) != -1 || ::fcntl(far, F_GETFD) != -1) return 3;
+      if (::prctl(PR_GET_DUMPABLE) != 0 || ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) return 4;
+      if (char octet = 0; ::read(STDIN_FILENO, &octet, 1) != 0) return 5;
+      return (::open("/etc/passwd", O_RDONLY) < 0) == empty_root ? 0 : 6;
+    });
+    BOOST_TEST(result == 0, result);
+  }
+  ::rmdir(folder);
+}
+
+BOOST_AUTO_TEST_CASE(a_role_that_cannot_drop_is_told_to_end) {
+  BOOST_TEST(in_child([] {
+               if (::geteuid() == 0 && !drop_to(kUid, kUid)) return 1;
+               return confine({.keep = {}, .uid = kUid + 1, .gid = kUid}).has_value() ? 2 : 0;
+             }) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(walls_stand_around_files_resources_and_calls) {
+#if !QPOP_SANITIZED
+  const auto walled = [](const Limits& limits, Calls calls, const std::function<int()>& attempt) {
+    return in_child([&] {
+      const int folder = ::open("/dev", O_RDONLY | O_DIRECTORY);
+      const int file = ::open("/dev/null", O_RDONLY);
+      if (!harden_process() || ::fcntl(file, F_DUPFD, 300) != 300 || !wall_in(limits, std::array{folder}, calls)) return 90;
+      return attempt();
+    });
+  };
+  const int killed = 1000 + SIGSYS;
+  BOOST_TEST(walled({}, Calls::session, [] { return ::open("/dev/null", O_RDONLY) >= 0 ? 1 : 0; }) == killed);
+  BOOST_TEST(walled({}, Calls::session, [] { return ::read(300, nullptr, 0) == 0 ? 7 : 8; }) == 7);
+  BOOST_TEST(walled({}, Calls::file_role, [] { return ::open("/dev/null", O_RDONLY) >= 0 ? 7 : 8; }) == 7);
+  BOOST_TEST(walled({}, Calls::file_role, [] { return ::socket(AF_INET, SOCK_STREAM, 0) < 0 && errno == EPERM ? 7 : 8; }) == 7);
+  if (restriction_exists()) BOOST_TEST(walled({}, Calls::file_role, [] { return ::open("/etc/passwd", O_RDONLY) < 0 ? 7 : 8; }) == 7);
+  const auto limit = [](__rlimit_resource_t what) {
+    rlimit value{};
+    return ::getrlimit(what, &value) == 0 ? value.rlim_max : 0;
+  };
+  BOOST_TEST(walled({.no_new_files = true, .cpu_seconds = 5}, Calls::file_role, [&] {
+               return limit(RLIMIT_FSIZE) == 0 && limit(RLIMIT_NPROC) == 0 && limit(RLIMIT_CPU) == 5 ? 7 : 8;
+             }) == 7);
+  BOOST_TEST(walled({}, Calls::file_role, [&] { return limit(RLIMIT_FSIZE) != 0 && limit(RLIMIT_CPU) != 5 ? 7 : 8; }) == 7);
+#endif
 }
 
 }  // namespace
