@@ -27,7 +27,7 @@ constexpr std::int64_t kFaultLogMs = 60'000;  // a missing database is one line 
 
 Service::Service(Start& start, Penalties penalties)
     : start_(start),
-      verifier_(start.database, start.uid),
+      verifier_(start.database, start.uid, clock_),
       penalties_(std::move(penalties)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
 

@@ -123,10 +123,10 @@ class Service {
   }
 
   Start& start_;
+  base::SystemClock clock_;
   Verifier verifier_;
   Penalties penalties_;
   Queue queue_;
-  base::SystemClock clock_;
   base::UniqueFd epoll_;
   std::map<int, Client> clients_;
   std::map<int, int> checkers_;  ///< channel of a checker process -> channel of its session

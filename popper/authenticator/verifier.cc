@@ -53,8 +53,8 @@ std::string make_dummy_record() {
 
 }  // namespace
 
-Verifier::Verifier(std::string database_path, uid_t owner)
-    : path_(std::move(database_path)), owner_(owner), dummy_record_(make_dummy_record()) {}
+Verifier::Verifier(std::string database_path, uid_t owner, base::Clock& clock)
+    : path_(std::move(database_path)), owner_(owner), remembered_(clock), dummy_record_(make_dummy_record()) {}
 
 std::string_view words(Reason reason) {
   switch (reason) {
@@ -122,12 +122,15 @@ Verdict Verifier::check_password(std::string_view user, const Secret& password, 
   const auto found = look_up(user);
   if (!found) return cannot(found.error());
   const Account& account = found->account;
-  const bool right = authdb::matches_password(database_->meta(), user, found->exists ? &account : nullptr, password);
+  const auto record = authdb::encode_account(user, account);
+  const bool remembered = remembered_.match(user, record, password) && found->exists;
+  const bool right = remembered || authdb::matches_password(database_->meta(), user, found->exists ? &account : nullptr, password);
   if (const auto fault = fault_of(*found, user); fault != Reason::none) return refused(fault);
   if (!right) return refused(Reason::wrong_password);
   const bool must_use_apop = how.clear_text_not_with_apop && !how.inside_tls && !account.sealed_apop.empty();
   if (!how.clear_text_allowed || must_use_apop) return refused(Reason::clear_text);
   Verdict accepted{Outcome::accepted, Reason::none};
+  if (!remembered) remembered_.remember(user, record, password);
   if (how.inside_tls && authdb::needs_upgrade(database_->meta(), account))
     accepted.detail = upgrade(user, account, password);
   return accepted;

@@ -15,6 +15,7 @@
 #include "common/base/result.h"
 #include "common/base/secret.h"
 #include "common/sasl/scram_server.h"
+#include "popper/authenticator/remembered.h"
 
 namespace qpop::authenticator {
 
@@ -61,8 +62,8 @@ struct ScramStart {
 
 class Verifier {
  public:
-  /// Opens nothing yet. `owner`: the uid the database must belong to (authdb::expected_owner()).
-  Verifier(std::string database_path, uid_t owner);
+  /// Opens nothing yet. `owner`: the uid the database must belong to (authdb::expected_owner()). `clock` must outlive this.
+  Verifier(std::string database_path, uid_t owner, base::Clock& clock);
 
   /// Takes the private key from a descriptor made by authdb::open_key_file(); again after the database was initialised
   /// anew. Errors  malformed; io. The key held before stays then.
@@ -104,6 +105,7 @@ class Verifier {
   uid_t owner_;
   std::optional<authdb::Database> database_;
   base::Secret key_;
+  RememberedPasswords remembered_;
   std::string dummy_record_;  // what is read for names without account
   std::string dummy_sealed_;  // what is opened for users without APOP secret
 };

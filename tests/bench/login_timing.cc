@@ -133,7 +133,8 @@ int main(int argc, char** argv) {
   const std::string path = folder + "/pop.auth";
   make_database(path, options.iterations);
   {
-    Verifier verifier{path, ::geteuid()};
+    base::SystemClock clock;
+    Verifier verifier{path, ::geteuid(), clock};
     auto key = authdb::open_key_file(authdb::key_path_of(path));
     if (!key || !verifier.load_key(key->get())) return 1;
     const auto wanted = [&](const char* name) { return options.mechanism == "all" || options.mechanism == name; };

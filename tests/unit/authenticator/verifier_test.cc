@@ -13,6 +13,7 @@
 
 #include "common/authdb/key_file.h"
 #include "common/sasl/scram_server.h"
+#include "tests/fault/fake_clock.h"
 #include "tests/unit/db/temporary_folder.h"
 
 namespace {
@@ -23,6 +24,7 @@ using qpop::base::ErrorKind;
 using qpop::base::Result;
 using qpop::base::Secret;
 using qpop::digest::md5_hex;
+using qpop::test::FakeClock;
 using qpop::test::TemporaryFolder;
 using qpop::test::why;
 
@@ -33,7 +35,8 @@ constexpr std::string_view kStamp = "<1896.697170952@dbc.mtview.ca.us>";
 struct Fixture {
   TemporaryFolder folder;
   std::string path = folder / "pop.auth";
-  Verifier verifier{path, ::geteuid()};
+  FakeClock clock;
+  Verifier verifier{path, ::geteuid(), clock};
 
   Fixture() {
     fresh();
@@ -130,7 +133,7 @@ BOOST_FIXTURE_TEST_CASE(apop, Fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(apop_without_key_is_temporary_and_tells_nothing_about_the_user, Fixture) {
-  Verifier keyless{path, ::geteuid()};
+  Verifier keyless{path, ::geteuid(), clock};
   for (const auto* user : {"ada", "bob", "dan", "eve"}) {
     const auto got = keyless.check_apop(user, kStamp, md5_hex(kStamp, "tanstaaf"));
     BOOST_TEST((got.outcome == Outcome::temporary_failure), user);
@@ -222,6 +225,26 @@ BOOST_FIXTURE_TEST_CASE(unknown_disabled_and_wrong_cost_the_same_work, Fixture) 
     BOOST_TEST((work_of(by_cram, user) == known[2]), user << " by CRAM-MD5");
     BOOST_TEST((work_of(by_scram, user) == known[3]), user << " by SCRAM");
   }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_password_that_matched_costs_no_rounds_for_a_minute_while_its_record_stands, Fixture) {
+  const auto rounds_of = [&](const char* password, Outcome want) {
+    (void)work_done();
+    BOOST_TEST((verifier.check_password("ada", Secret{password}, {}).outcome == want), password);
+    return work_done().pbkdf2_rounds;
+  };
+  BOOST_TEST(rounds_of("tanstaaf", Outcome::accepted) == kMinIterations);
+  BOOST_TEST(rounds_of("tanstaaf", Outcome::accepted) == 0U);
+  BOOST_TEST(rounds_of("wrong", Outcome::refused) == kMinIterations);
+  clock.advance_ms(RememberedPasswords::kKeptMs - 1);
+  BOOST_TEST(rounds_of("tanstaaf", Outcome::accepted) == 0U);
+  clock.advance_ms(1);
+  BOOST_TEST(rounds_of("tanstaaf", Outcome::accepted) == kMinIterations);
+  add("ada", "other", true, false);
+  BOOST_TEST(rounds_of("tanstaaf", Outcome::refused) == kMinIterations);
+  BOOST_TEST(rounds_of("other", Outcome::accepted) == kMinIterations);
+  add("ada", "other", true, true);
+  BOOST_TEST(rounds_of("other", Outcome::refused) == kMinIterations);
 }
 
 struct CramCase {
