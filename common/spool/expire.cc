@@ -2,8 +2,6 @@
 // Deleting by age.
 #include "common/spool/expire.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 
 #include "common/mbox/from_line.h"
@@ -32,14 +30,6 @@ Result<bool> is_older(const Context& context, MailLock& lock, const listing::Rec
   const auto postmark = mbox::parse_from_line(std::string_view{line}.substr(start, line.find('\n', start) - start));
   const auto delivered = postmark ? mbox::day_of_postmark(postmark->date) : std::nullopt;
   return delivered && *delivered < day;
-}
-
-/// Modification time of a file of ours tells when it was done.
-void note_expiry(const Context& context, const MaildropPaths& paths) {
-  auto fd = again([&] { return context.fs.open_at(paths.state_folder_fd, kExpiryName, O_WRONLY | O_CREAT | O_NONBLOCK, 0600); });
-  if (!fd) return;
-  const auto now = context.clock.realtime_ns();
-  static_cast<void>(again([&] { return context.fs.set_times(fd->get(), now, now); }));
 }
 
 }  // namespace
@@ -76,7 +66,7 @@ Result<std::uint32_t> expire(const Context& context, const MaildropPaths& paths,
     lock.take_lease();
     if (auto done = apply_update(context, paths, lock, *listing, deleted, [](std::uint64_t) {}, warnings); !done) return done.error();
   }
-  note_expiry(context, paths);
+  note_time(context, paths, kExpiryName);
   return count;
 }
 

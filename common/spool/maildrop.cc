@@ -242,7 +242,7 @@ Result<OpenedMaildrop> open_maildrop(const Context& context, const MaildropPaths
     if (auto ready = prepare_reserve(context, paths.state_folder_fd); !ready)
       out.warnings.push_back(fmt::format("{}; on a full disk deleting mail may fail", ready.error().message()));
   }
-  if (settings.login_delay_s > 0) note_login(context, paths);
+  if (settings.login_delay_s > 0) note_time(context, paths, kLoginName);
   out.session_lock = std::move(*session);
   return out;
 }

@@ -101,11 +101,4 @@ Status check_login_delay(const Context& context, const MaildropPaths& paths, std
   return Error{ErrorKind::busy, fmt::format("{}the last login was {} s ago, LOGIN-DELAY is {} s", kTooEarly, passed, delay_s)};
 }
 
-void note_login(const Context& context, const MaildropPaths& paths) {
-  auto fd = again([&] { return context.fs.open_at(paths.state_folder_fd, kLoginName, O_WRONLY | O_CREAT | O_NONBLOCK, 0600); });
-  if (!fd) return;
-  const auto now = context.clock.realtime_ns();
-  static_cast<void>(again([&] { return context.fs.set_times(fd->get(), now, now); }));
-}
-
 }  // namespace qpop::spool

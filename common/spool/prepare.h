@@ -13,7 +13,5 @@ namespace qpop::spool {
 
 /// LOGIN-DELAY. Errors: busy (detail begins with "too early").
 [[nodiscard]] base::Status check_login_delay(const Context& context, const MaildropPaths& paths, std::uint32_t delay_s);
-/// The session begins now.
-void note_login(const Context& context, const MaildropPaths& paths);
 
 }  // namespace qpop::spool

@@ -79,6 +79,13 @@ Status make_spool(FileSystem& fs, const MaildropPaths& paths) {
   return sync_spool_name(fs, paths);
 }
 
+void note_time(const Context& context, const MaildropPaths& paths, const char* name) {
+  auto fd = again([&] { return context.fs.open_at(paths.state_folder_fd, name, O_WRONLY | O_CREAT | O_NONBLOCK, 0600); });
+  if (!fd) return;
+  const auto now = context.clock.realtime_ns();
+  static_cast<void>(again([&] { return context.fs.set_times(fd->get(), now, now); }));
+}
+
 Result<std::uint64_t> size_of(FileSystem& fs, int fd) {
   auto status = again([&] { return fs.status(fd); });
   if (!status) return status.error();

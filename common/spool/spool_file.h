@@ -36,6 +36,10 @@ using files::write_all;
 /// An empty spool, durably; that it is there already is fine.
 [[nodiscard]] base::Status make_spool(FileSystem& fs, const MaildropPaths& paths);
 
+/// That something was done now: the modification time of a file of this name in the state folder says so. Where it cannot be
+/// noted, it will be done again.
+void note_time(const Context& context, const MaildropPaths& paths, const char* name);
+
 [[nodiscard]] base::Result<std::uint64_t> size_of(FileSystem& fs, int fd);
 
 /// Does a message start at `offset`: behind an empty line (or at 0) a postmark, or an MMDF separator at the start of a
