@@ -14,6 +14,7 @@
 #include <cstring>
 #include <map>
 
+#include "common/base/io.h"
 #include "common/base/unique_fd.h"
 
 namespace qpop::popcheck {
@@ -30,15 +31,6 @@ struct Child {
   std::string bytes;
 };
 
-void send(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const auto put = ::write(fd, text.data(), text.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return;
-    text.remove_prefix(static_cast<std::size_t>(put));
-  }
-}
-
 Child start(const Target& target, const Work& work) {
   std::array<int, 2> pipe{};
   Child child;
@@ -50,10 +42,10 @@ Child start(const Target& target, const Work& work) {
   child.pipe.reset();
   const auto said = work(target);
   const std::uint64_t size = said.output.size();
-  send(end.get(), {reinterpret_cast<const char*>(&size), sizeof size});
-  send(end.get(), said.output);
-  send(end.get(), said.page);
-  ::_exit(said.code);
+  // What arrives in part is no answer.
+  const bool sent = base::write_whole(end.get(), {reinterpret_cast<const char*>(&size), sizeof size}) && base::write_whole(end.get(), said.output) &&
+                    base::write_whole(end.get(), said.page);
+  ::_exit(sent ? said.code : kFailed);
 }
 
 Said finish(Child& child) {

@@ -4,11 +4,10 @@
 #include "popcheck/page.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 
+#include "common/base/io.h"
 #include "common/base/unique_fd.h"
 
 namespace qpop::popcheck {
@@ -113,13 +112,7 @@ std::string make_page(const std::vector<std::string>& spools, const std::string&
 base::Status write_page(const std::string& path, const std::string& page) {
   base::UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
   if (!fd.valid()) return base::Error::from_errno(errno, "open").at("report", path);
-  std::string_view rest = page;
-  while (!rest.empty()) {
-    const auto put = ::write(fd.get(), rest.data(), rest.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return base::Error::from_errno(errno, "write").at("report", path);
-    rest.remove_prefix(static_cast<std::size_t>(put));
-  }
+  if (auto written = base::write_whole(fd.get(), page); !written) return written.error().at("report", path);
   const int closed = fd.close_checked();
   if (closed != 0) return base::Error::from_errno(closed, "close").at("report", path);
   return {};

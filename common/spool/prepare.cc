@@ -2,7 +2,6 @@
 // Before a session: mail that has to come in, mail that has to go.
 #include "common/spool/prepare.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "common/spool/expire.h"

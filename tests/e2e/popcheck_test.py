@@ -353,6 +353,8 @@ def page():
         site.put_spool("ada", evil + b"\n\n" + damaged() + b"\0" * 2000)
         path = os.path.join(site.home, "page.html")
         case.run("--report", path, "ada", code=FINDINGS)
+        if os.path.exists("/dev/full"):
+            case.run("--report", "/dev/full", "ada", code=FAILED)
         with open(path) as file:
             text = file.read()
         assert "Content-Security-Policy" in text and "default-src 'none'" in text
