@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/base/text.h"
+#include "common/mbox/header_field.h"
 
 namespace qpop::check {
 
@@ -36,7 +37,7 @@ constexpr std::array kNames{
     Name{"lines", Field::known},             Name{"references", Field::known},            Name{"in-reply-to", Field::known},
     Name{"envelope-to", Field::transport},   Name{"x-original-to", Field::transport},     Name{"dkim-signature", Field::transport},
     Name{"user-agent", Field::known},        Name{"x-mailer", Field::known},              Name{"list-id", Field::known},
-    Name{"authentication-results", Field::transport}, Name{"x-imap", Field::x_imap},      Name{"x-imapbase", Field::x_imap},
+    Name{"authentication-results", Field::transport}, Name{"x-imap", Field::x_imap},      Name{"x-imapbase", Field::known},
 };
 
 constexpr std::size_t kLongestName = 76;
@@ -119,6 +120,7 @@ class Reader {
   HeaderFacts done() {
     facts_.length = at_;
     if (lengths_ != 1) facts_.content_length.reset();
+    facts_.internal_data = signs_.enough();
     return facts_;
   }
 
@@ -174,12 +176,13 @@ class Reader {
         break;
       case Field::from:
         if (facts_.from.empty()) facts_.from = address_of(value);
+        signs_.take_from(value);
         break;
       case Field::date:
         if (facts_.date.empty()) facts_.date = value;
         break;
       case Field::subject:
-        facts_.internal_data |= value.find("FOLDER INTERNAL DATA") != std::string_view::npos;
+        signs_.take_subject(value);
         break;
       case Field::content_length:
         take_length(value);
@@ -188,6 +191,8 @@ class Reader {
         facts_.boundary = parameter(value, "boundary");
         break;
       case Field::x_imap:
+        signs_.take_imap();
+        break;
       case Field::known:
       case Field::other:
         break;
@@ -209,6 +214,7 @@ class Reader {
   Field field_ = Field::other;
   std::size_t value_at_ = 0;
   unsigned lengths_ = 0;
+  mbox::InternalSigns signs_;
 };
 
 }  // namespace

@@ -53,15 +53,21 @@ std::optional<HeaderField> find_field(std::string_view header, std::string_view 
   return std::nullopt;
 }
 
+bool InternalSigns::enough() const {
+  const auto by_subject = [&] {
+    const auto text = subject_.value_or(std::string_view{});
+    return holds(text, "DO NOT DELETE") || holds(text, "DON'T DELETE THIS MESSAGE") || holds(text, "FOLDER INTERNAL DATA");
+  };
+  const auto by_from = [&] { return holds(from_.value_or(std::string_view{}), "Mail System Internal Data"); };
+  return imap_ ? by_from() || by_subject() : by_from() && by_subject();
+}
+
 bool is_folder_internal(std::string_view header) {
-  int signs = 0;
-  if (const auto subject = find_field(header, "Subject")) {
-    const auto text = subject->value;
-    signs += holds(text, "DO NOT DELETE") || holds(text, "DON'T DELETE THIS MESSAGE") || holds(text, "FOLDER INTERNAL DATA") ? 1 : 0;
-  }
-  signs += find_field(header, "X-IMAP").has_value() ? 1 : 0;
-  if (const auto from = find_field(header, "From")) signs += holds(from->value, "Mail System Internal Data") ? 1 : 0;
-  return signs >= 2;
+  InternalSigns signs;
+  if (const auto subject = find_field(header, "Subject")) signs.take_subject(subject->value);
+  if (find_field(header, "X-IMAP")) signs.take_imap();
+  if (const auto from = find_field(header, "From")) signs.take_from(from->value);
+  return signs.enough();
 }
 
 }  // namespace qpop::mbox

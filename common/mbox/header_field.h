@@ -31,6 +31,26 @@ class HeaderFields {
 
 /// The message that mailers of Washington University keep at the beginning of a folder: two of three signs in subject, X-IMAP and
 /// sender. Source: the original's UW-kludge.
+///
+/// Takes the values of fields as they come, of a name the first counts; the texts must live until enough() is asked. Nearly all
+/// messages cost no more than a look at the sender.
+class InternalSigns {
+ public:
+  void take_subject(std::string_view value) { take(subject_, value); }
+  void take_imap() { imap_ = true; }
+  void take_from(std::string_view value) { take(from_, value); }
+  [[nodiscard]] bool enough() const;
+
+ private:
+  static void take(std::optional<std::string_view>& field, std::string_view value) {
+    if (!field) field = value.substr(0, value.find('\n'));
+  }
+  std::optional<std::string_view> subject_;
+  std::optional<std::string_view> from_;
+  bool imap_ = false;
+};
+
+/// Of a whole header.
 [[nodiscard]] bool is_folder_internal(std::string_view header);
 
 }  // namespace qpop::mbox
