@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/base/text.h"
+#include "common/mbox/calendar.h"
 #include "common/mbox/header_field.h"
 
 namespace qpop::check {
@@ -19,6 +20,8 @@ using base::equal_ignoring_case;
 using base::is_digit;
 using base::to_lower;
 using base::trim;
+using mbox::kDays;
+using mbox::kMonths;
 
 enum class Field : std::uint8_t { other, known, received, return_path, transport, from, date, subject, content_length, content_type, x_imap };
 
@@ -59,9 +62,6 @@ Field field_of(std::string_view name) {
   }
   return Field::other;
 }
-
-constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
 unsigned number_of(std::string_view text) {
   return static_cast<unsigned>(text.size() <= 4 ? base::parse_decimal(text).value_or(0) : 0);
@@ -224,9 +224,15 @@ unsigned month_of(std::string_view name) {
   return found == kMonths.end() ? 0 : static_cast<unsigned>(found - kMonths.begin()) + 1;
 }
 
+std::string leading_time(std::string_view text) {
+  const auto two = [&](std::size_t at, unsigned most) { return is_digit(text[at]) && is_digit(text[at + 1]) && number_of(text.substr(at, 2)) <= most; };
+  const bool has_seconds = text.size() >= 8 && text[5] == ':' && is_digit(text[6]) && is_digit(text[7]);
+  if (text.size() < 5 || text[2] != ':' || !two(0, 23) || !two(3, 59) || (has_seconds && !two(6, 60))) return {};
+  return has_seconds ? std::string{text.substr(0, 8)} : std::string{text.substr(0, 5)} + ":00";
+}
+
 Date find_date(std::string_view value) {
   std::array<std::string_view, 4> last{};
-  Date out;
   while (!value.empty()) {
     value.remove_prefix(std::min(value.find_first_not_of(" \t\r\n,"), value.size()));
     const auto word = value.substr(0, value.find_first_of(" \t\r\n,"));
@@ -235,15 +241,11 @@ Date find_date(std::string_view value) {
     const unsigned month = month_of(last[1].substr(0, 3));
     const unsigned day = number_of(last[0]);
     const unsigned year = number_of(last[2]);
-    const auto time = last[3];
-    const bool clock = time.size() >= 5 && time[2] == ':' && is_digit(time[0]) && is_digit(time[1]) && is_digit(time[3]) && is_digit(time[4]);
-    if (month == 0 || day == 0 || day > 31 || year < 1970 || !clock) continue;
-    const bool seconds = time.size() >= 8 && time[5] == ':' && is_digit(time[6]) && is_digit(time[7]);
-    if (number_of(time.substr(0, 2)) > 23 || number_of(time.substr(3, 2)) > 59 || (seconds && number_of(time.substr(6, 2)) > 60)) continue;
-    out = {.year = year, .month = month, .day = day, .time = seconds ? std::string{time.substr(0, 8)} : std::string{time.substr(0, 5)} + ":00"};
-    return out;
+    if (month == 0 || day == 0 || day > 31 || year < 1970) continue;
+    auto time = leading_time(last[3]);
+    if (!time.empty()) return {.year = year, .month = month, .day = day, .time = std::move(time)};
   }
-  return out;
+  return {};
 }
 
 std::string postmark_date(const Date& date) {

@@ -17,6 +17,8 @@ struct Date {
   [[nodiscard]] bool complete() const { return year != 0 && month != 0 && day != 0 && !time.empty(); }
 };
 
+/// "hh:mm:ss" of a text that begins with it or with "hh:mm"; empty: neither.
+[[nodiscard]] std::string leading_time(std::string_view text);
 /// "dd Mmm yyyy hh:mm[:ss]" anywhere in a field value.
 [[nodiscard]] Date find_date(std::string_view value);
 /// As a From_ line has it: "Www Mmm dd hh:mm:ss yyyy".

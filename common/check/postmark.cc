@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/base/text.h"
+#include "common/mbox/calendar.h"
 #include "common/mbox/from_line.h"
 
 namespace qpop::check {
@@ -18,7 +19,6 @@ namespace {
 using base::is_digit;
 
 constexpr std::string_view kFrom = "From ";
-constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 constexpr std::size_t kLongest = 512;
 
 struct Word {
@@ -47,16 +47,15 @@ bool is_nearly(std::string_view word, std::string_view name) {
 }
 
 bool is_weekday(std::string_view word) {
-  return std::ranges::any_of(kDays, [&](std::string_view day) { return is_nearly(word, day); });
+  return std::ranges::any_of(mbox::kDays, [&](std::string_view day) { return is_nearly(word, day); });
 }
 
 /// A word that differs from a month in one octet is a month, when that says which.
 unsigned nearly_month(std::string_view word) {
   if (const unsigned exact = month_of(word); exact != 0) return exact;
-  constexpr std::string_view kAll = "JanFebMarAprMayJunJulAugSepOctNovDec";
   unsigned found = 0;
   for (unsigned i = 0; i < 12; ++i) {
-    if (!is_nearly(word, kAll.substr(i * 3UL, 3))) continue;
+    if (!is_nearly(word, mbox::kMonths.at(i))) continue;
     if (found != 0) return 0;
     found = i + 1;
   }
@@ -65,13 +64,8 @@ unsigned nearly_month(std::string_view word) {
 
 /// "hh:mm" or "hh:mm:ss"; empty: neither.
 std::string time_of(std::string_view word) {
-  if (word.size() != 5 && word.size() != 8) return {};
-  for (std::size_t i = 0; i < word.size(); ++i) {
-    if (i % 3 == 2 ? word[i] != ':' : !is_digit(word[i])) return {};
-  }
-  const auto part = [&](std::size_t at) { return base::parse_decimal(word.substr(at, 2)).value_or(99); };
-  if (part(0) > 23 || part(3) > 59 || (word.size() == 8 && part(6) > 60)) return {};
-  return std::string{word} + (word.size() == 5 ? ":00" : "");
+  auto time = leading_time(word);
+  return word.size() == 5 || time == word ? time : std::string{};
 }
 
 unsigned year_of(std::string_view word) {

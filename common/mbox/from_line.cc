@@ -3,11 +3,11 @@
 #include "common/mbox/from_line.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <span>
 
 #include "common/base/text.h"
+#include "common/mbox/calendar.h"
 
 namespace qpop::mbox {
 
@@ -15,10 +15,6 @@ namespace {
 
 using base::is_alpha;
 using base::is_digit;
-
-constexpr std::array<std::string_view, 7> kDays{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
-constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 /// Takes fields off the front of a text; after the first field that does not fit everything fails.
 class Cursor {

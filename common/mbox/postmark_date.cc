@@ -3,16 +3,14 @@
 #include "common/mbox/postmark_date.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 
 #include "common/base/text.h"
+#include "common/mbox/calendar.h"
 
 namespace qpop::mbox {
 
 namespace {
-
-constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 std::string_view take_word(std::string_view& rest) {
   rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));

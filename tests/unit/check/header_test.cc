@@ -31,4 +31,11 @@ BOOST_AUTO_TEST_CASE(the_message_that_popper_hides_is_the_one_that_is_told) {
   BOOST_TEST(hidden > 50U);
 }
 
+BOOST_AUTO_TEST_CASE(times_of_day) {
+  for (const auto& [text, want] : {std::pair{"10:11", "10:11:00"}, std::pair{"10:11:12", "10:11:12"}, std::pair{"23:59:60", "23:59:60"}, std::pair{"10:11:12Z", "10:11:12"},
+                                   std::pair{"10:11 PST", "10:11:00"}, std::pair{"10:11:1", "10:11:00"}, std::pair{"10:11:61", ""}, std::pair{"24:00", ""}, std::pair{"10:60", ""},
+                                   std::pair{"1:02", ""}, std::pair{"10-11", ""}, std::pair{"10:1x", ""}, std::pair{"10:1", ""}, std::pair{"", ""}})
+    BOOST_TEST(check::leading_time(text) == want, text);
+}
+
 }  // namespace
