@@ -61,9 +61,10 @@ inline constexpr std::array kMailRows{
            "of Qpopper 2 (there old-style-uid). X-UIDL: fields that Qpopper wrote are honoured whatever stands here, when a maildrop "
            "is opened for the first time; those that come with mail later are not. Messages keep the unique-id they have.",
            false},
-    Option{Opt::update_status_headers, "update-status-headers", 0, Type::boolean, Scope::N, "true", 0, 0, "", "honour Status: fields of the spool",
-           "A message whose Status: field holds an R was read by a mail program: it counts as retrieved for auto-delete and LAST. This server does "
-           "not write such fields itself (Qpopper did).",
+    Option{Opt::update_status_headers, "update-status-headers", 0, Type::boolean, Scope::N, "true", 0, 0, "", "honour and write Status: fields of the spool",
+           "A message whose Status: field holds an R was read by a mail program: it counts as retrieved for auto-delete and LAST. A message that a "
+           "client retrieved and left gets \"Status: RO\" when QUIT moves it anyway, because one before it was deleted; nothing is moved for that "
+           "alone (Qpopper rewrote the spool). Unique-ids do not change by it.",
            false},
     Option{Opt::uw_kludge, "UW-kludge", 0, Type::boolean, Scope::N, "false", 0, 0, "", "hide the message that mailers of Washington University keep first",
            "The first message is not shown, and never deleted, when two of three are true: its subject says DO NOT DELETE, DON'T DELETE THIS MESSAGE or "

@@ -107,15 +107,17 @@ Result<bool> DirectDotlock::create_by_link() {
 
 Result<bool> DirectDotlock::create() {
   if (creation_ == LockCreation::link) return create_by_link();
+  // Known before: who is killed between the two calls leaves an empty file, which is judged by its age alone.
+  const auto text = content();
   auto fd = again([&] { return fs_.open_at(folder_, name_, O_WRONLY | O_CREAT | O_EXCL, 0600); });
   if (!fd) {
     if (fd.error().errno_value() == EEXIST) return false;
     return fd.error().at("make the lock file", name_);
   }
-  auto status = again([&] { return fs_.status(fd->get()); });
   // The name alone is the lock; without its content it can only not be judged stale by pid. So a full disk is no reason
   // to fail.
-  if (status) static_cast<void>(write_all(fs_, fd->get(), content(), 0));
+  static_cast<void>(write_all(fs_, fd->get(), text, 0));
+  auto status = again([&] { return fs_.status(fd->get()); });
   if (!status) {
     static_cast<void>(remove_if_present(fs_, folder_, name_));
     return status.error().at("make the lock file", name_);

@@ -472,10 +472,10 @@ struct UpdateBegin {
   static constexpr auto kType = MessageType::update_begin;
   std::array<std::byte, 16> records_hash{};
   std::uint32_t count = 0;
-  std::uint32_t reserved = 0;
+  std::uint32_t has_retrieved = 0;  ///< 1: a second bit map follows, of retrieved messages
 };
 
-/// Part `number` of the bit map of deleted messages: bit i of byte b is message number*kBits + 8*b + i (from 0).
+/// Part `number` of a bit map, of deleted messages or of retrieved ones: bit i of byte b is message number*kBits + 8*b + i (from 0).
 struct UpdatePart {
   static constexpr auto kType = MessageType::update_part;
   static constexpr std::size_t kBytes = 1024;

@@ -108,26 +108,27 @@ class Writer {
   }
 
  private:
-  /// The tail, and the sums of the old octets. Where the tail is only what is kept, one reading of the spool serves both.
+  /// The tail, and the sums of the old octets. Where the tail comes from the spool, in order, one reading serves both.
   Status write_octets(const JournalPlan& plan) {
     for (const auto& part : plan.parts) {
-      const auto& piece = part.octets;
-      const auto put = [&](std::string_view octets) { return put_tail(octets); };
-      auto done = piece.length == 0 ? put_tail(part.text) : for_each_piece(fs_, piece.fd, piece.offset, piece.offset + piece.length, put);
-      if (!done) return done;
+      if (auto done = part.octets.length == 0 ? put_tail(part.text) : put_piece(part.octets); !done) return done;
     }
     for (const auto& range : plan.kept) {
-      if (auto done = sum_until(range.offset); !done) return done;
-      std::uint64_t at = range.offset;
-      auto done = for_each_piece(fs_, lock_.fd(), range.offset, range.offset + range.length, [&](std::string_view octets) {
-        auto summed = sum_old(at, octets);
-        at += octets.size();
-        return summed ? put_tail(octets) : summed;
-      });
-      if (!done) return done;
+      if (auto done = put_piece({lock_.fd(), range.offset, range.length}); !done) return done;
     }
     if (auto done = put_tail(plan.padding); !done) return done;
     return sum_until(overwritten_end(header_));
+  }
+
+  Status put_piece(const Piece& piece) {
+    const bool old = piece.fd == lock_.fd() && piece.offset >= summed_;
+    if (auto done = old ? sum_until(piece.offset) : Status{}; !done) return done;
+    std::uint64_t at = piece.offset;
+    return for_each_piece(fs_, piece.fd, piece.offset, piece.offset + piece.length, [&](std::string_view octets) {
+      auto summed = old ? sum_old(at, octets) : Status{};
+      at += octets.size();
+      return summed ? put_tail(octets) : summed;
+    });
   }
 
   Status put_tail(std::string_view octets) {

@@ -64,7 +64,7 @@ Result<std::uint32_t> expire(const Context& context, const MaildropPaths& paths,
   const auto count = static_cast<std::uint32_t>(std::ranges::count(deleted, true));
   if (count > 0) {
     lock.take_lease();
-    if (auto done = apply_update(context, paths, lock, *listing, deleted, [](std::uint64_t) {}, warnings); !done) return done.error();
+    if (auto done = apply_update(context, paths, lock, *listing, {.deleted = deleted}, [](std::uint64_t) {}, warnings); !done) return done.error();
   }
   note_time(context, paths, kExpiryName);
   return count;

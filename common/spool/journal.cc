@@ -99,7 +99,7 @@ bool is_ordered(const JournalHeader& header) {
 Result<std::unique_ptr<Journal>> commit_journal(const Context& context, const MaildropPaths& paths, MailLock& lock,
                                                 const JournalPlan& plan, Journal* standing) {
   const auto no_space = [](const auto& result) { return !result && result.error().kind() == ErrorKind::no_space; };
-  if (plan.rewrite) return DataJournal::commit(context, paths, lock, plan, standing != nullptr);
+  if (plan.rewrite || !plan.parts.empty()) return DataJournal::commit(context, paths, lock, plan, standing != nullptr);
   if (plan.padding.empty() && StrideJournal::fits(plan, 1)) {
     auto moved = StrideJournal::commit(context, paths, lock, plan, standing, 1);
     if (!no_space(moved)) return moved;

@@ -59,7 +59,7 @@ struct Piece {
   std::uint64_t length = 0;
 };
 
-/// What a rewrite puts behind `first`: octets of a file, or a text.
+/// What is put behind `first`: octets of a file, or a text.
 struct Part {
   Piece octets{};
   std::string text{};
@@ -72,8 +72,8 @@ struct JournalPlan {
   bool open_end = false;
   std::vector<Range> kept{};  ///< octets of the spool behind `first` that stay, ascending
   std::string padding{};      ///< what the last message lacks at its end
-  bool rewrite = false;       ///< `parts` stand in place of kept and padding
-  std::vector<Part> parts{};
+  bool rewrite = false;       ///< the spool may become longer; always by `parts`
+  std::vector<Part> parts{};  ///< when there are any, they stand in place of kept, and a data journal is made
 };
 
 /// Is the spool where the journal says, and on which side of the cut?

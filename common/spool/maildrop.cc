@@ -188,21 +188,21 @@ Status update_locked(const Context& context, const MaildropPaths& paths, MailLoc
   out.recovery = *recovered;
   auto listing = list_spool(context, paths, lock);
   if (!listing) return listing.error();
-  auto deleted = request.deleted;
+  Marks marks{.deleted = request.deleted, .retrieved = request.retrieved};
   if (!is_as_seen(*listing, request)) {
     auto found = find_marked(*listing, request);
     if (!found) return found.error();
-    deleted = std::move(*found);
+    marks = {.deleted = std::move(*found)};
     out.warnings.emplace_back("another program rewrote the spool during the session; the deleted messages were found again");
   }
-  out.removed = static_cast<std::uint32_t>(std::ranges::count(deleted, true));
+  out.removed = static_cast<std::uint32_t>(std::ranges::count(marks.deleted, true));
   if (out.removed == 0) return {};
   lock.take_lease();
   const auto committed = [&](std::uint64_t moving) {
     mark_finishing(context, request.session_lock_fd);
     if (request.committed) request.committed(moving);
   };
-  return apply_update(context, paths, lock, *listing, deleted, committed, out.warnings);
+  return apply_update(context, paths, lock, *listing, marks, committed, out.warnings);
 }
 
 Status look_for_internal(const Context& context, OpenedMaildrop& out) {

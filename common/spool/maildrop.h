@@ -62,6 +62,7 @@ struct UpdateRequest {
   std::uint32_t count = 0;          ///< messages of the session
   digest::Digest16 records_hash{};  ///< of their records: ListingHeader::records_hash
   std::vector<bool> deleted;        ///< `count` marks
+  std::vector<bool> retrieved{};    ///< as many, or none: messages that get "Status: RO" where they move anyway
   std::function<void(std::uint64_t)> committed{};  ///< called once the messages are gone for good, with the octets that are to move yet
 };
 

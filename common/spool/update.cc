@@ -22,6 +22,9 @@
 //  6. Times and index: M's times are set so that a later write cannot leave the same ones, and mailers see "new mail"
 //     as before. Both are conveniences; what fails here is a warning. A crash: the next open scans.
 //
+// Messages that the session retrieved get "Status: RO" when they move (read_marks.h), where the room that the deletion leaves is
+// enough for it. On a full disk, and where the end is repaired, they move as they are.
+//
 // A last message that does not end as a message must (no line end, no empty line, no closing MMDF separator) gets what
 // is missing when it moves, so that mail appended later is not glued to it. It fits: less is added than the smallest
 // message is long. On a full disk it moves as it is.
@@ -35,6 +38,7 @@
 #include "common/mbox/scanner.h"
 #include "common/mbox/unique_id.h"
 #include "common/spool/journal.h"
+#include "common/spool/read_marks.h"
 #include "common/spool/recovery.h"
 #include "common/spool/spool_file.h"
 
@@ -108,17 +112,35 @@ Result<std::string> padding_for(const Context& context, MailLock& lock, const Sp
   return missing;
 }
 
+/// What is done with the octets behind F.
+struct Tail {
+  std::string padding{};            ///< what the last message lacks at its end
+  std::vector<ReadMark> marks{};    ///< none, where there is no room for them
+  [[nodiscard]] std::uint64_t added() const { return growth_of(marks) + padding.size(); }
+};
+
 /// Steps 3 to 5. Result: size of the spool.
 Result<std::uint64_t> move_tail(const Context& context, const MaildropPaths& paths, MailLock& lock,
-                                const SpoolListing& listing, const UpdatePlan& plan, const std::string& padding,
+                                const SpoolListing& listing, const UpdatePlan& plan, Tail& tail,
                                 const std::function<void(std::uint64_t)>& committed, Warnings& warnings) {
-  const JournalPlan journal_plan{.first = plan.first,
+  const auto& padding = tail.padding;
+  JournalPlan journal_plan{.first = plan.first,
                                  .old_size = plan.old_size,
                                  .format = listing.header.format,
                                  .open_end = !padding.empty(),
                                  .kept = plan.tail,
                                  .padding = padding};
+  if (!tail.marks.empty()) {
+    journal_plan.kept.clear();
+    journal_plan.parts = parts_with_marks(plan, tail.marks, lock.fd());
+  }
   auto journal = commit_journal(context, paths, lock, journal_plan, nullptr);
+  if (!journal && journal.error().kind() == ErrorKind::no_space && !tail.marks.empty()) {
+    tail.marks.clear();
+    journal_plan.parts.clear();
+    journal_plan.kept = plan.tail;
+    journal = commit_journal(context, paths, lock, journal_plan, nullptr);
+  }
   if (!journal) return journal.error();
   committed(plan.tail_size);
   auto done = carry_out(context, paths, lock, std::move(*journal), warnings);
@@ -151,7 +173,7 @@ Status set_times(const Context& context, MailLock& lock, const FileStatus& befor
 
 /// Step 6, index.
 Status rewrite_index(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolListing& before,
-                     UpdatePlan plan, std::uint64_t size, bool padded, Warnings& warnings) {
+                     UpdatePlan plan, std::uint64_t size, const Tail& tail, Warnings& warnings) {
   auto status = again([&] { return context.fs.status(lock.fd()); });
   if (!status) return status.error();
   // Mail came without locks: an index that does not know it must not name this spool.
@@ -161,7 +183,8 @@ Status rewrite_index(const Context& context, const MaildropPaths& paths, MailLoc
   after.header.end = status->identity.size;
   after.header.spool = status->identity;
   after.header.format = after.records.empty() ? SpoolFormat::empty : before.header.format;
-  if (padded) {
+  if (auto marked = apply_to_records(context, lock, tail.marks, size, after.records); !marked) return marked;
+  if (!tail.padding.empty()) {
     auto last = scan_last(context, lock, after.records.back(), before.header.format, after.header.end);
     if (!last) return last.error();
     after.records.back() = *last;
@@ -202,12 +225,12 @@ UpdatePlan plan_update(const SpoolListing& listing, const std::vector<bool>& del
 }
 
 Status apply_update(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolListing& listing,
-                    const std::vector<bool>& deleted, const std::function<void(std::uint64_t)>& committed, Warnings& warnings) {
-  if (auto same = check_heads(context, lock, listing, deleted); !same) return same;
+                    const Marks& marks, const std::function<void(std::uint64_t)>& committed, Warnings& warnings) {
+  if (auto same = check_heads(context, lock, listing, marks.deleted); !same) return same;
   auto before = again([&] { return context.fs.status(lock.fd()); });
   if (!before) return before.error();
-  const UpdatePlan plan = plan_update(listing, deleted);
-  std::string padding;
+  const UpdatePlan plan = plan_update(listing, marks.deleted);
+  Tail tail;
   std::uint64_t size = plan.first;
   if (plan.tail.empty()) {
     if (auto cut = cut_only(context, paths, lock, plan); !cut) return cut;
@@ -215,16 +238,21 @@ Status apply_update(const Context& context, const MaildropPaths& paths, MailLock
   } else {
     auto missing = padding_for(context, lock, listing, plan);
     if (!missing) return missing.error();
-    padding = std::move(*missing);
-    auto moved = move_tail(context, paths, lock, listing, plan, padding, committed, warnings);
+    tail.padding = std::move(*missing);
+    if (!marks.retrieved.empty() && tail.padding.empty()) {
+      auto planned = plan_read_marks(context, lock, listing, marks.deleted, marks.retrieved, plan);
+      if (!planned) return planned.error();
+      tail.marks = std::move(*planned);
+    }
+    auto moved = move_tail(context, paths, lock, listing, plan, tail, committed, warnings);
     if (!moved) return moved.error();
     size = *moved;
   }
   if (auto set = set_times(context, lock, *before); !set)
     warnings.push_back(fmt::format("set times: {}", set.error().message()));
   // Mail that came without locks is in the spool but not in the plan: the next open scans.
-  if (size != plan.first + plan.tail_size + padding.size()) return {};
-  if (auto index = rewrite_index(context, paths, lock, listing, plan, size, !padding.empty(), warnings); !index) {
+  if (size != plan.first + plan.tail_size + tail.added()) return {};
+  if (auto index = rewrite_index(context, paths, lock, listing, plan, size, tail, warnings); !index) {
     warnings.push_back(
         fmt::format("rewrite the index: {}; the maildrop is scanned next time", index.error().message()));
   }

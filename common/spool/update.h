@@ -27,7 +27,13 @@ struct UpdatePlan {
 /// kept.
 [[nodiscard]] UpdatePlan plan_update(const SpoolListing& listing, const std::vector<bool>& deleted);
 
-/// Removes the messages marked in `deleted` and rewrites the index. `committed` is called as soon as the messages are
+/// What a session asks for: marks for the first messages of the listing.
+struct Marks {
+  std::vector<bool> deleted;
+  std::vector<bool> retrieved{};  ///< to be marked as read where they move anyway (read_marks.h)
+};
+
+/// Removes the messages marked as deleted and rewrites the index. `committed` is called as soon as the messages are
 /// gone for good, with the octets that are still to be moved, which may take its time.
 ///
 /// Precondition: the spool is locked, `listing` describes it now, no journal stands.
@@ -36,7 +42,7 @@ struct UpdatePlan {
 /// Behind it:
 ///         the journal stands, and recovery removes the messages.
 [[nodiscard]] base::Status apply_update(const Context& context, const MaildropPaths& paths, MailLock& lock,
-                                        const SpoolListing& listing, const std::vector<bool>& deleted,
+                                        const SpoolListing& listing, const Marks& marks,
                                         const std::function<void(std::uint64_t)>& committed, Warnings& warnings);
 
 }  // namespace qpop::spool

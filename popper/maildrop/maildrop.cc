@@ -158,6 +158,7 @@ class Worker {
     return prepared_.rules.placement.spool.folder + "/" + prepared_.rules.placement.spool.name;
   }
   base::Result<spool::UpdateRequest> read_request(base::UniqueFd& session_lock, base::UniqueFd& listing);
+  base::Result<std::vector<bool>> read_bits(std::uint32_t count);
 
   Job& job_;
   Prepared& prepared_;
@@ -257,18 +258,29 @@ base::Result<spool::UpdateRequest> Worker::read_request(base::UniqueFd& session_
   request.listing_fd = listing.get();
   request.count = begin.count;
   request.records_hash = begin.records_hash;
-  request.deleted.resize(begin.count);
+  for (auto* marks : {&request.deleted, &request.retrieved}) {
+    if (marks == &request.retrieved && begin.has_retrieved == 0) continue;
+    auto read = read_bits(begin.count);
+    if (!read) return read.error();
+    *marks = std::move(*read);
+  }
+  return request;
+}
+
+/// A bit map of `count` messages.
+base::Result<std::vector<bool>> Worker::read_bits(std::uint32_t count) {
+  std::vector<bool> bits(count);
   constexpr auto kBits = static_cast<std::uint32_t>(ipc::UpdatePart::kBits);
-  for (std::uint32_t number = 0; number * kBits < begin.count; ++number) {
+  for (std::uint32_t number = 0; number * kBits < count; ++number) {
     auto next = job_.session.receive(kBitmapMs);
     ipc::UpdatePart part;
     if (!next) return next.error();
     if (!next->read(part) || part.number != number) return Error{ErrorKind::malformed, "update request of a wrong form"};
-    for (std::uint32_t i = 0; i < kBits && number * kBits + i < begin.count; ++i) {
-      request.deleted[number * kBits + i] = ((unsigned{part.bits.at(i / 8)} >> (i % 8)) & 1U) != 0;
+    for (std::uint32_t i = 0; i < kBits && number * kBits + i < count; ++i) {
+      bits[number * kBits + i] = ((unsigned{part.bits.at(i / 8)} >> (i % 8)) & 1U) != 0;
     }
   }
-  return request;
+  return bits;
 }
 
 int Worker::update() {

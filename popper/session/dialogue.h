@@ -143,6 +143,7 @@ class Dialogue {
   void update();
   [[nodiscard]] ipc::SessionReport make_report() const;
   [[nodiscard]] bool send_update(const ipc::Channel& maildrop);
+  bool send_bits(const ipc::Channel& maildrop, const std::vector<std::uint8_t>& bits);
   void conclude_update(const ipc::Channel& maildrop);
 
   const ipc::StartSession& start_;

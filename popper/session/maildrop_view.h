@@ -41,6 +41,8 @@ class MaildropView {
   base::Status mark_deleted(std::uint32_t index);
   void note_accessed(std::uint32_t index) { last_accessed_ = std::max(last_accessed_, index + 1); }
   void note_retrieved(std::uint32_t index);
+  /// As deleted_bits(); empty when none was.
+  [[nodiscard]] const std::vector<std::uint8_t>& retrieved_bits() const { return retrieved_; }
   void reset();
 
   [[nodiscard]] base::Result<listing::Message> message(std::uint32_t index) const { return reader_.message(index + hidden_); }

@@ -69,9 +69,14 @@ bool Dialogue::send_update(const ipc::Channel& maildrop) {
   ipc::UpdateBegin begin;
   begin.records_hash = maildrop_->records_hash();
   begin.count = maildrop_->listed_count();
+  const bool marks_read = rules_.honour_status != 0 && !maildrop_->retrieved_bits().empty();
+  begin.has_retrieved = marks_read ? 1 : 0;
   const std::array<int, 2> fds{maildrop_->session_lock(), maildrop_->listing()};
   if (!maildrop.send(begin, fds)) return false;
-  const auto& bits = maildrop_->deleted_bits();
+  return send_bits(maildrop, maildrop_->deleted_bits()) && (!marks_read || send_bits(maildrop, maildrop_->retrieved_bits()));
+}
+
+bool Dialogue::send_bits(const ipc::Channel& maildrop, const std::vector<std::uint8_t>& bits) {
   for (std::size_t at = 0; at < bits.size(); at += ipc::UpdatePart::kBytes) {
     ipc::UpdatePart part;
     part.number = static_cast<std::uint32_t>(at / ipc::UpdatePart::kBytes);

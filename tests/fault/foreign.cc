@@ -47,6 +47,16 @@ std::vector<std::string> split_mbox(const std::string& spool) {
 
 const std::string kMark = "Status: RO\n";
 
+/// Without the marks that readers and updates put into headers: they come and go with who wrote last.
+std::string plain(std::string text) {
+  for (const std::string& mark : {kMark, std::string{"Status: RO\r\n"}}) {
+    for (auto at = text.find(mark); at != std::string::npos; at = text.find(mark, at)) text.erase(at, mark.size());
+  }
+  return text;
+}
+
+std::string plain_core(const std::string& unit) { return std::string{core_of(plain(unit))}; }
+
 /// Readers note in the header what has been read.
 std::string with_status(const std::string& unit) {
   const auto core = core_of(unit);
@@ -71,13 +81,13 @@ ForeignRewrite rewrite_spool(const MaildropFixture& drop, const Scenario& s, con
                              std::mt19937& random) {
   ForeignRewrite out;
   auto units = split(drop.spool(), s.mmdf());
-  for (const auto& unit : s.units) ++out.known[std::string{core_of(unit)}];
-  for (const auto& unit : delivered) ++out.known[std::string{core_of(unit)}];
+  for (const auto& unit : s.units) ++out.known[plain_core(unit)];
+  for (const auto& unit : delivered) ++out.known[plain_core(unit)];
   const Cores ours = out.known;
   for (const auto& unit : units) {
     // Moved about, half of a message's separators make no MMDF.
     const bool framed = !s.mmdf() || (unit.starts_with(kSeparator) && unit.ends_with(kSeparator));
-    out.whole = out.whole && framed && out.known.contains(std::string{core_of(unit)});
+    out.whole = out.whole && framed && out.known.contains(plain_core(unit));
   }
   const auto pick = [&] { return units.begin() + static_cast<std::ptrdiff_t>(random() % units.size()); };
   bool new_file = random() % 2 == 0;
@@ -114,21 +124,20 @@ ForeignRewrite rewrite_spool(const MaildropFixture& drop, const Scenario& s, con
   if (units.empty() && random() % 2 == 0) ::unlink(drop.spool_path().c_str());
   if (new_file) out.what += ", in a new file";
   // What is whole in the spool now, or in the journal, must not be lost. A journal without mail in it promises nothing.
-  const auto spool = drop.spool();
-  const auto journal = MaildropFixture::read_file(drop.state_path("journal"));
-  for (const auto& unit : units) ++out.known[std::string{core_of(unit)}];
+  const auto spool = plain(drop.spool());
+  const auto journal = plain(MaildropFixture::read_file(drop.state_path("journal")));
+  for (const auto& unit : units) ++out.known[plain_core(unit)];
   for (const auto& [core, unused] : out.known) {
     // Pieces that the reader took for a message are none; when the update is redone they go.
-    const bool marked = core.starts_with(kMark) && ours.contains(core.substr(kMark.size()));
-    if (!ours.contains(core) && !marked) continue;
+    if (!ours.contains(core)) continue;
     std::size_t wanted = 0;
     for (std::size_t i = 0; i < s.units.size(); ++i)
-      wanted += !s.is_deleted(i) && core_of(s.units[i]) == core ? 1U : 0U;
-    for (const auto& unit : delivered) wanted += core_of(unit) == core ? 1U : 0U;
+      wanted += !s.is_deleted(i) && plain_core(s.units[i]) == core ? 1U : 0U;
+    for (const auto& unit : delivered) wanted += plain_core(unit) == core ? 1U : 0U;
     const std::size_t saved = wanted == 0 ? 0 : std::min(wanted, occurrences(journal, core));
     // Half moved mail may be there twice, and what the session deleted may go, if the update is redone.
     std::size_t kept = occurrences(spool, core);
-    if (ours.contains(core)) kept = std::min(kept, wanted);
+    kept = std::min(kept, wanted);
     const std::size_t needed = std::max(kept, saved);
     if (needed > 0) out.required[core] = needed;
   }
@@ -136,7 +145,7 @@ ForeignRewrite rewrite_spool(const MaildropFixture& drop, const Scenario& s, con
 }
 
 void add_delivery(ForeignRewrite& rewrite, const std::string& unit) {
-  const std::string core{core_of(unit)};
+  const std::string core = plain_core(unit);
   ++rewrite.known[core];
   ++rewrite.required[core];
 }
@@ -155,15 +164,15 @@ ForeignVerdict judge_rewritten(const MaildropFixture& drop, const Scenario& s, c
   }
   const auto spool = drop.spool();
   for (const auto& [core, count] : rewrite.required) {
-    if (occurrences(spool, core) >= count) continue;
+    if (occurrences(plain(spool), core) >= count) continue;
     out.lost = true;
     out.text = "a message is lost: " + core.substr(0, 40);
   }
   // What stands alone must be whole, or have been in pieces before.
   for (const auto& unit : split(spool, s.mmdf())) {
-    if (!rewrite.whole || rewrite.known.contains(std::string{core_of(unit)})) continue;
+    if (!rewrite.whole || rewrite.known.contains(plain_core(unit))) continue;
     out.torn = true;
-    out.text += " a message is torn: " + std::string{core_of(unit).substr(0, 40)};
+    out.text += " a message is torn: " + plain_core(unit).substr(0, 40);
   }
   for (const auto& name : strange_names(drop)) {
     // Without a spool there is no lock under which they could be removed; they do no harm.

@@ -175,7 +175,8 @@ class BasicProcess {
 using Process = BasicProcess<FaultFileSystem>;
 
 /// What a session asks for after it opened the maildrop.
-inline spool::UpdateRequest request_for(const spool::OpenedMaildrop& opened, const std::vector<unsigned>& deleted) {
+inline spool::UpdateRequest request_for(const spool::OpenedMaildrop& opened, const std::vector<unsigned>& deleted,
+                                        const std::vector<unsigned>& retrieved = {}) {
   spool::UpdateRequest request;
   request.session_lock_fd = opened.session_lock.get();
   request.listing_fd = opened.listing.get();
@@ -183,6 +184,8 @@ inline spool::UpdateRequest request_for(const spool::OpenedMaildrop& opened, con
   request.records_hash = listing::ListingReader::open(opened.listing.get())->header().records_hash;
   request.deleted.resize(opened.count);
   for (const auto index : deleted) request.deleted.at(index) = true;
+  if (!retrieved.empty()) request.retrieved.resize(opened.count);
+  for (const auto index : retrieved) request.retrieved.at(index) = true;
   return request;
 }
 

@@ -150,9 +150,10 @@ std::string PowerRuns::run(std::uint64_t seed, bool in_detail) {
 /// The update after it must not trip over what the first one left, should that come back.
 void PowerRuns::run_next_session(RecordingProcess& process, const Scenario& s, const std::vector<Mail>& mail,
                                  std::string text) {
+  const bool marked = first_.spool().starts_with(s.after);  // there may have been no room for marks
   Scenario next{.name = s.name + ", next session", .delivery = s.delivery};
   for (std::size_t i = 0; i < s.units.size(); ++i) {
-    if (!s.is_deleted(i)) next.units.push_back(s.units[i]);
+    if (!s.is_deleted(i)) next.units.push_back(marked ? s.left(i) : s.units[i]);
   }
   for (const auto& one : mail) next.units.push_back(one.unit);
   if (next.units.empty()) return;
@@ -172,6 +173,7 @@ void PowerRuns::run_next_session(RecordingProcess& process, const Scenario& s, c
     if (!next.is_deleted(i)) next.after += next.units[i];
   }
   next.before = next.spool;
+  next.after_unmarked = next.after;
   const std::size_t opened_at = process.fs.steps();
   std::optional<std::size_t> committed;
   auto request = request_for(*opened, next.deleted);

@@ -2,6 +2,7 @@
 // The list of scenarios.
 #include "tests/fault/scenarios.h"
 
+#include <algorithm>
 #include <numeric>
 #include <stdexcept>
 
@@ -38,8 +39,9 @@ struct Kind {
 class List {
  public:
   void add(const Kind& kind, const std::string& name, const Units& messages, Marks deleted,
-           const std::string& arrived = "", const std::string& end_repair = "", bool open_end = false) {
+           const std::string& arrived = "", const std::string& end_repair = "", bool open_end = false, Marks retrieved = {}) {
     Scenario s;
+    s.retrieved = std::move(retrieved);
     s.name = kind.name + ", " + name + (arrived.empty() ? "" : ", new mail");
     s.deleted = std::move(deleted);
     s.arrived = arrived;
@@ -49,10 +51,13 @@ class List {
     s.units = messages;
     for (std::size_t i = 0; i < messages.size(); ++i) {
       s.spool += messages[i];
-      if (!s.is_deleted(i)) s.after += messages[i];
+      if (s.is_deleted(i)) continue;
+      s.after_unmarked += messages[i];
+      s.after += s.left(i);
     }
     s.before = s.spool + arrived;
     s.after += arrived + end_repair;
+    s.after_unmarked += arrived + end_repair;
     s.large = s.before.size() > 60'000;
     if (!arrived.empty()) s.units.push_back(arrived);
     list_.push_back(std::move(s));
@@ -113,6 +118,18 @@ void add_open_ends(List& list, const Kind& kind) {
   list.add(kind, "last, it has no line end", cut(2), {2}, "", "", true);
 }
 
+/// Messages that were retrieved and stay: marked where they move, and where the gap has room for it.
+void add_marks(List& list, const Kind& kind) {
+  const Units m{kind.message(1, 100), kind.message(2, 700), kind.message(3, 50), kind.message(4, 1600), kind.message(5, 100)};
+  const std::string fresh = kind.message(80, 400);
+  for (const std::string& arrived : {std::string{}, fresh}) {
+    list.add(kind, "first, the others retrieved", m, {0}, arrived, "", false, {1, 2, 3, 4});
+    list.add(kind, "middle, some retrieved", m, {2}, arrived, "", false, {0, 2, 4});
+  }
+  list.add(kind, "all but the last, which was retrieved", m, {0, 1, 2, 3}, "", "", false, {4});
+  list.add(kind, "last, all retrieved", m, {4}, "", "", false, {0, 1, 2, 3, 4});
+}
+
 /// Lengths at which the sectors of old and new places lie upon each other in every way.
 void add_sizes(List& list, const Kind& kind) {
   const auto row = [&](const std::vector<std::size_t>& sizes) {
@@ -166,11 +183,13 @@ std::vector<Scenario> make_all() {
     add_sizes(list, kind);
     add_large(list, kind);
     add_twins(list, kind);
+    add_marks(list, kind);
   }
   const Units m{crlf.message(1, 100), crlf.message(2, 1300), crlf.message(3, 50)};
   list.add(crlf, "first", m, {0});
   list.add(crlf, "middle", m, {1}, crlf.message(80, 300));
   list.add(crlf, "all", m, all_of(3));
+  list.add(crlf, "first, the last one retrieved", m, {0}, "", "", false, {2});
   Units many;
   for (unsigned i = 1; i <= 60; ++i) many.push_back(mbox.message(i, i * 7 % 250));
   list.add(mbox, "many, every third", many, all_of(many.size(), 1, 3));
@@ -179,6 +198,15 @@ std::vector<Scenario> make_all() {
 }
 
 }  // namespace
+
+std::string Scenario::left(std::size_t unit) const {
+  const auto& text = units[unit];
+  const bool moves = !deleted.empty() && unit > *std::min_element(deleted.begin(), deleted.end());
+  if (!moves || std::find(retrieved.begin(), retrieved.end(), unit) == retrieved.end()) return text;
+  const std::string end = crlf() ? "\r\n" : "\n";
+  auto marked = text;
+  return marked.insert(text.find(end + end) + end.size(), "Status: RO" + end);
+}
 
 std::string_view core_of(std::string_view unit) {
   if (unit.starts_with(kSeparator)) unit.remove_prefix(kSeparator.size());

@@ -14,9 +14,11 @@ struct Scenario {
   std::string name{};
   std::string spool{};              ///< when the session opens the maildrop
   std::vector<unsigned> deleted{};  ///< marked by the session
+  std::vector<unsigned> retrieved{};  ///< by the session: they get a Status: line when they move
   std::string arrived{};            ///< appended before the update
   std::string before{};             ///< spool when nothing was removed
   std::string after{};              ///< spool when the update is complete
+  std::string after_unmarked{};     ///< the same where there was no room for Status: lines
   std::string delivery{};           ///< a message of this format, for tests that deliver later
   /// The spool does not end like a message ends: what is appended by others becomes part of its last message.
   bool open_end = false;
@@ -27,6 +29,8 @@ struct Scenario {
   [[nodiscard]] bool is_deleted(std::size_t unit) const {
     return std::find(deleted.begin(), deleted.end(), unit) != deleted.end();
   }
+  /// The unit as the update leaves it.
+  [[nodiscard]] std::string left(std::size_t unit) const;
   [[nodiscard]] bool crlf() const { return delivery.find("\r\n") != std::string::npos; }
   [[nodiscard]] bool mmdf() const { return delivery.front() == kSeparator.front(); }
 };
@@ -54,7 +58,7 @@ class Session {
     Process process{drop};
     auto opened = process.open();
     if (!opened) throw std::runtime_error(opened.error().message());
-    request_ = request_for(*opened, scenario.deleted);
+    request_ = request_for(*opened, scenario.deleted, scenario.retrieved);
     lock_ = std::move(opened->session_lock);
     if (!scenario.arrived.empty()) drop.append_spool(scenario.arrived);
   }

@@ -99,7 +99,10 @@ class Soak:
             except OSError as error:
                 answer = str(error).encode()
             time.sleep(0.05)
-        self.fault("hung", trial, f"no login within {HANGS_AFTER_S} s: {answer!r}; {self.site.log()[-1500:]}")
+        lock = trial.spool + ".lock"
+        held = open(lock).read() if os.path.exists(lock) else "none"
+        holder = name_of(int(held.split()[0])) if held[:1].isdigit() else ""
+        self.fault("hung", trial, f"no login within {HANGS_AFTER_S} s: {answer!r}; lock file: {held!r} of {holder!r}; {self.site.log()[-1500:]}")
         return False
 
     def settle(self, trial):
@@ -110,7 +113,7 @@ class Soak:
 
     def judge(self, trial):
         with open(trial.spool, "rb") as file:
-            spool = file.read()
+            spool = file.read().replace(b"Status: RO\n", b"")  # what was retrieved and moved is marked as read
         arrived = b"".join(trial.wrap(trial.texts[name]) for name in trial.delivered)
         if spool == b"".join(trial.wrap(trial.texts[name]) for name in trial.names if name not in trial.deleted) + arrived:
             return self.count("completed")

@@ -430,7 +430,7 @@ BOOST_AUTO_TEST_CASE(mail_that_comes_without_locks_before_the_commit_point_stops
   BOOST_REQUIRE(listing.has_value());
   MaildropFixture::append_file(drop.spool_path(), kNew);
   const auto cut = apply_update(
-      process.context(), drop.paths(), *lock, *listing, {false, false, true}, [](std::uint64_t) {}, warnings);
+      process.context(), drop.paths(), *lock, *listing, {.deleted = {false, false, true}}, [](std::uint64_t) {}, warnings);
   BOOST_REQUIRE(!cut.has_value());
   BOOST_TEST((cut.error().kind() == ErrorKind::changed));
   BOOST_TEST((drop.spool() == joined({1, 2, 3}) + kNew));
@@ -449,7 +449,7 @@ BOOST_AUTO_TEST_CASE(a_message_that_does_not_stand_where_it_was_listed_is_not_re
     other[joined({1, 2, 3}).find(kMessages[changed - 1]) + kPostmark.size() + 15] = '!';
     MaildropFixture::write_file(drop.spool_path(), other);
     const auto done = apply_update(
-        process.context(), drop.paths(), *lock, *listing, {false, true, false}, [](std::uint64_t) {}, warnings);
+        process.context(), drop.paths(), *lock, *listing, {.deleted = {false, true, false}}, [](std::uint64_t) {}, warnings);
     BOOST_REQUIRE(!done.has_value());
     BOOST_TEST((done.error().kind() == ErrorKind::changed));
     BOOST_TEST(drop.spool() == other);
