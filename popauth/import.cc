@@ -92,9 +92,10 @@ Result<Input> read_input(const Command& command) {
   if (wanted == Format::qpopper) return Error{ErrorKind::malformed, "not a gdbm file"};
   auto text = base::read_whole(fd->get(), kMaxFileOctets);
   if (!text) return text.error();
-  Input input{.format = wanted.value_or(guess_text_format(*text)), .entries = {}};
-  input.entries = parse_text(input.format, *text, owner_name(fd->get()));
-  base::wipe(text->data(), text->size());
+  std::string& lines = *text;
+  Input input{.format = wanted.value_or(guess_text_format(lines)), .entries = {}};
+  input.entries = parse_text(input.format, lines, owner_name(fd->get()));
+  base::wipe(lines.data(), lines.size());
   return input;
 }
 
@@ -182,9 +183,9 @@ class Import {
       const auto now = std::chrono::steady_clock::now();
       if (!terminal || now - shown < std::chrono::milliseconds{500}) continue;
       shown = now;
-      std::fprintf(stderr, "\r%zu of %zu", accounts_.size(), usable_.size());
+      (void)std::fprintf(stderr, "\r%zu of %zu", accounts_.size(), usable_.size());
     }
-    if (terminal) std::fputs("\r                          \r", stderr);
+    if (terminal) (void)std::fputs("\r                          \r", stderr);
     return {};
   }
 

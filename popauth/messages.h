@@ -17,7 +17,7 @@ inline constexpr std::string_view kOnlyAdministrator =
 
 /// "popauth: TEXT" and the exit code to return.
 inline ExitCode fail(std::string_view text, ExitCode code = ExitCode::failed) {
-  std::fprintf(stderr, "popauth: %.*s\n", static_cast<int>(text.size()), text.data());
+  (void)std::fprintf(stderr, "popauth: %.*s\n", static_cast<int>(text.size()), text.data());
   return code;
 }
 
@@ -27,7 +27,7 @@ inline ExitCode fail(const base::Error& error, ExitCode code = ExitCode::failed)
 
 /// A line without the program's name in front.
 inline void say(std::string_view text) {
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
+  (void)std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
 }
 
 inline std::string no_entry(std::string_view user) {

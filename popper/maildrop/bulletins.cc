@@ -39,7 +39,7 @@ constexpr std::uint64_t kMostNumber = 4'000'000'000'000;   // a date with second
 struct Bulletin {
   std::uint64_t number = 0;
   std::string name;
-  friend auto operator<=>(const Bulletin&, const Bulletin&) = default;
+  friend auto operator<=>(const Bulletin&, const Bulletin&) = default;  // NOLINT(modernize-use-nullptr): there is none, a fault of the check
 };
 
 Result<std::string> read_small(const std::string& path, std::size_t most, std::optional<uid_t> owner) {

@@ -198,7 +198,7 @@ int Worker::fail(const Error& error) {
 /// What a recovery did, and whatever else works but needs attention. A journal that did not fit its spool is an error wherever it is met:
 /// somebody has to look at the mail. Returns the text of the warnings.
 std::string Worker::log_recovery(spool::Recovery recovery, const std::vector<std::string>& warnings) const {
-  const std::string text = fmt::format("{}", fmt::join(warnings, "; "));
+  std::string text = fmt::format("{}", fmt::join(warnings, "; "));
   switch (outcome_of(recovery)) {
     case ipc::RecoveryOutcome::salvaged:
     case ipc::RecoveryOutcome::set_aside:

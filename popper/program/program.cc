@@ -53,6 +53,7 @@ base::Result<base::UniqueFd> receive_input(const ipc::Channel& session) {
   constexpr int kNotStarted = 127;
   const auto pointers = [](const std::vector<std::string>& texts) {
     std::vector<char*> out;
+    out.reserve(texts.size() + 1);
     for (const auto& text : texts) out.push_back(const_cast<char*>(text.c_str()));  // execve(2) changes nothing
     out.push_back(nullptr);
     return out;

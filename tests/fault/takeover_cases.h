@@ -16,7 +16,7 @@ struct TakeOver {
   std::string want;
 };
 
-inline std::string cut_end(std::string text, std::size_t octets) { return text.substr(0, text.size() - octets); }
+inline std::string cut_end(const std::string& text, std::size_t octets) { return text.substr(0, text.size() - octets); }
 
 inline std::vector<TakeOver> take_overs() {
   const auto a = mbox_message(1);

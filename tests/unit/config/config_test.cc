@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(files_that_include_themselves_end_with_an_error) {
   std::ofstream{path} << "set config-file = " << path << "\n";
   Settings settings;
   const auto problems = read_file(path, settings);
-  std::remove(path.c_str());
+  (void)std::remove(path.c_str());
   BOOST_REQUIRE(problems.size() == 1U);
   BOOST_TEST(problems[0].text.find("nested more than 100 deep") != std::string::npos, problems[0].text);
 }
@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(command_line_counts_from_left_to_right) {
   const auto earlier = read_command_line({"-f", path, "-T", "50", "--shy=false"});
   BOOST_TEST(earlier.settings.number(Opt::timeout) == 50);
   BOOST_TEST(!earlier.settings.boolean(Opt::shy));
-  std::remove(path.c_str());
+  (void)std::remove(path.c_str());
 }
 
 BOOST_AUTO_TEST_CASE(letters_of_the_original_work) {
@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(flags_with_a_sense_of_their_own) {
 }
 
 BOOST_AUTO_TEST_CASE(recover_takes_one_user_or_all) {
-  const auto user_of = [](std::vector<std::string> arguments) {
+  const auto user_of = [](const std::vector<std::string>& arguments) {
     const auto line = read_command_line(arguments);
     BOOST_TEST(!has_errors(line.problems));
     BOOST_TEST((line.action == Action::recover));

@@ -25,7 +25,7 @@ class Folder {
   Folder& operator=(const Folder&) = delete;
   ~Folder() { std::filesystem::remove_all(path_); }
   std::string put(const std::string& name, const std::string& text, mode_t mode = 0600) const {
-    const auto path = path_ + "/" + name;
+    auto path = path_ + "/" + name;
     std::ofstream{path} << text;
     ::chmod(path.c_str(), mode);
     return path;

@@ -49,7 +49,7 @@ Server& server() {
     hooks.find = [](std::string_view id, bool once) {
       const auto found = signer().sessions.find(id);
       if (found == signer().sessions.end()) return std::string{};
-      const auto session = found->second;
+      auto session = found->second;
       if (once) signer().sessions.erase(found);
       return session;
     };
@@ -294,7 +294,7 @@ BOOST_AUTO_TEST_CASE(session_that_was_tampered_with_is_not_resumed) {
   BOOST_REQUIRE(first.met());
   (void)first.greet();
   const ClientSession kept{::SSL_get1_session(first.client.get())};
-  BOOST_REQUIRE(signer().sessions.size() >= 1U);
+  BOOST_REQUIRE(!signer().sessions.empty());
   for (auto& [id, session] : signer().sessions) session.resize(session.size() / 2);
   Meeting second{{.version = TLS1_3_VERSION, .session = kept.get()}};
   BOOST_REQUIRE(second.met());
@@ -409,8 +409,8 @@ BOOST_AUTO_TEST_CASE(proof_for_another_server_or_authority_or_time_is_refused) {
   strangers.identities.push_back(copy(proven.server));
   strangers.client_authorities.push_back(other.client.authority.share());
   BOOST_TEST(!verify_client(proven.proof, strangers, now).has_value());
-  BOOST_TEST(!verify_client(proven.proof, proven.profile, now + 10 * 86400).has_value());
-  BOOST_TEST(!verify_client(proven.proof, proven.profile, now - 10 * 86400).has_value());
+  BOOST_TEST(!verify_client(proven.proof, proven.profile, now + 10L * 86400).has_value());
+  BOOST_TEST(!verify_client(proven.proof, proven.profile, now - 10L * 86400).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(no_proof_without_a_certificate_or_with_1_2) {
