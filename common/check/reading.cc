@@ -14,11 +14,14 @@ namespace {
 
 /// The first separator is lost: a header, and a pair of separators further on.
 bool begins_like_mmdf(const ReadingState& state) {
-  const auto line = state.line_at(state.pos);
+  // Zeros and empty lines in front, as a crash leaves them, say nothing.
+  const auto ahead = state.view(state.pos, state.pos + Window::kAhead);
+  const auto at = state.pos + std::min(ahead.find_first_not_of(std::string_view{"\0\r\n", 3}), ahead.size());
+  const auto line = state.line_at(at);
   if (line == kMmdfSeparator || (line.size() >= 3 && line.size() <= 5 && line.find_first_not_of('\x01') == std::string_view::npos)) return true;
   if (mbox::is_from_line(line) || line.starts_with("From ")) return false;
-  if (!state.header_at(state.pos).strong()) return false;
-  return state.view(state.pos, state.pos + Window::kAhead).find("\n\x01\x01\x01\x01\n\x01\x01\x01\x01\n") != std::string_view::npos;
+  if (!state.header_at(at).strong()) return false;
+  return ahead.find("\n\x01\x01\x01\x01\n\x01\x01\x01\x01\n") != std::string_view::npos;
 }
 
 /// In mbox reading a single 0x01 at the start is foreign; in MMDF it makes the format.

@@ -59,6 +59,15 @@ BOOST_AUTO_TEST_CASE(places_far_into_a_spool_are_right) {
   BOOST_TEST(report.lines.lf == static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')));
 }
 
+/// A hole at the beginning does not make one foreign lump of an MMDF spool.
+BOOST_AUTO_TEST_CASE(zeros_in_front_are_removed_in_both_formats) {
+  const std::string separator = "\x01\x01\x01\x01\n";
+  const auto unit = [&](const std::string& id) { return separator + mail(id).substr(kFrom.size()) + separator; };
+  for (const auto& text : {unit("1") + unit("2"), mail("1") + mail("2")}) {
+    for (const auto& front : {std::string(600, '\0'), std::string(3, '\0') + "\n" + std::string(4096, '\0') + "\n\n"}) BOOST_TEST(repair_in_memory(front + text).bytes == text);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(excerpts_are_escaped) {
   const auto report = read("\x1b]0;x\x07\xff\n\n" + mail("1"));
   BOOST_TEST(only(report, Id::foreign_start).excerpt == "\\x1b]0;x\\x07\\xff");

@@ -36,6 +36,8 @@ const std::vector<Case>& cases() {
         {"MMDF, the last separator without its line end, and text between", units.substr(0, at) + "stray\n" + units.substr(at, units.size() - at - 1), unit, "\n"},
         {"MMDF, not closed", open, unit, kSeparator},
         {"MMDF, cut in a line", open.substr(0, open.size() - 5), unit, "\n" + kSeparator},
+        {"MMDF, zeros in front", std::string(600, '\0') + units, unit},
+        {"MMDF, zeros in front and the first separator lost", std::string(600, '\0') + units.substr(kSeparator.size()), unit},
         {"MMDF, zeros at the end", units + std::string(600, '\0'), unit, "\n"},
     };
   }();
