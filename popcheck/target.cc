@@ -22,6 +22,7 @@
 #include "common/config/reader.h"
 #include "common/digest/digest.h"
 #include "common/priv/drop.h"
+#include "common/spool/locks.h"
 
 namespace qpop::popcheck {
 
@@ -252,6 +253,9 @@ Result<config::Settings> read_settings(const Command& command) {
   for (const auto& problem : problems) {
     if (!problem.warning) return Error{ErrorKind::malformed, problem.text};
   }
+  // popper does not start with it; a repair would go without locks.
+  if (const auto unknown = spool::unknown_lock_kind(settings.text(Opt::mail_locks)); !unknown.empty())
+    return Error{ErrorKind::malformed, fmt::format("mail-locks: \"{}\": want dotlock, fcntl, flock, lease or none", base::escape_untrusted(unknown, 40))};
   return settings;
 }
 

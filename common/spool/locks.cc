@@ -197,4 +197,12 @@ MailLockKinds lock_kinds(std::string_view text) {
   return {.dotlock = has("dotlock"), .fcntl = has("fcntl"), .flock = has("flock"), .lease = has("lease")};
 }
 
+std::string_view unknown_lock_kind(std::string_view text) {
+  constexpr std::array<std::string_view, 5> kKnown{"dotlock", "fcntl", "flock", "lease", "none"};
+  for (const auto word : base::words(text)) {
+    if (std::ranges::find(kKnown, word) == kKnown.end()) return word;
+  }
+  return {};
+}
+
 }  // namespace qpop::spool

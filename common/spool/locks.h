@@ -71,5 +71,7 @@ class MailLock {
 
 /// What the value of mail-locks asks for: words separated by blanks; what is none of them asks for nothing.
 [[nodiscard]] MailLockKinds lock_kinds(std::string_view words);
+/// The first of the words that is no kind of lock, nor "none"; empty: there is no such word.
+[[nodiscard]] std::string_view unknown_lock_kind(std::string_view words);
 
 }  // namespace qpop::spool

@@ -283,6 +283,13 @@ def commands():
         assert "standard input: 3 errors" in text, text
         case.run("--stdin", code=CLEAN, input=mailbox(2))
         case.run("--stdin", "--repair", code=USAGE, input=b"")
+        # A word that is no lock must not mean a repair without locks.
+        site.options["mail-locks"] = "dotlock,fcntl"
+        site.write_config()
+        done = site.run([program("popcheck"), "--config", site.config, "--repair", "bob"], check=False)
+        assert done.returncode == USAGE and b"want dotlock" in done.stderr, (done.returncode, done.stdout, done.stderr)
+        with open(bob, "rb") as file:
+            assert file.read() == damaged()
 
 
 def surroundings():

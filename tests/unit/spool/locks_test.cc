@@ -374,6 +374,9 @@ BOOST_AUTO_TEST_CASE(the_words_of_the_option_are_kinds_of_locks) {
   for (const auto& [words, want] : {std::pair{"dotlock fcntl flock lease", "dcfl"}, std::pair{"none", ""}, std::pair{"", ""}, std::pair{"fcntl", "c"},
                                     std::pair{" flock  dotlock ", "df"}, std::pair{"dotlocks unflock", ""}, std::pair{"lease", "l"}})
     BOOST_TEST(text(lock_kinds(words)) == want, words);
+  for (const auto& [words, want] : {std::pair{"dotlock fcntl flock lease none", ""}, std::pair{"", ""}, std::pair{"  fcntl ", ""}, std::pair{"dotlock,fcntl", "dotlock,fcntl"},
+                                    std::pair{"dotlock Fcntl x", "Fcntl"}})
+    BOOST_TEST(unknown_lock_kind(words) == want, words);
 }
 
 }  // namespace
