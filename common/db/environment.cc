@@ -130,7 +130,7 @@ Result<UniqueFd> open_checked(const std::string& path) {
 /// be a SIGBUS. 0 or an errno. A file that has its room is not opened here: a close drops the locks of the whole
 /// process.
 int reserve_lock_file(const std::string& path) {
-  constexpr off_t kOctets = (kReaders + 2) * 64;  // a cache line for each reader and two for the locks
+  constexpr off_t kOctets = (off_t{kReaders} + 2) * 64;  // a cache line for each reader and two for the locks
   const auto name = path + "-lock";
   struct stat status {};
   if (::lstat(name.c_str(), &status) != 0 || (status.st_size >= kOctets && status.st_blocks * 512 >= kOctets)) return 0;
