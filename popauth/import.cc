@@ -22,12 +22,12 @@
 #include "common/authdb/password.h"
 #include "common/base/io.h"
 #include "common/base/text.h"
+#include "common/gdbm/records.h"
 #include "popauth/audit.h"
 #include "popauth/caller_file.h"
 #include "popauth/crypt_trial.h"
 #include "popauth/database_access.h"
 #include "popauth/import_formats.h"
-#include "popauth/import_gdbm.h"
 #include "popauth/messages.h"
 #include "popauth/safe_start.h"
 #include "popauth/trace.h"
@@ -60,7 +60,7 @@ Result<base::UniqueFd> open_source(const std::string& name) {
 }
 
 Result<Input> read_records(int fd, Format format) {
-  auto pairs = read_gdbm(fd);
+  auto pairs = gdbm::read_records(fd);
   if (!pairs) return pairs.error();
   Input input{.format = format, .entries = {}};
   for (auto& [key, value] : *pairs) {
@@ -86,7 +86,7 @@ Result<Input> read_input(const Command& command) {
   const ssize_t got = ::pread(fd->get(), head.data(), head.size(), 0);
   const std::string_view start{head.data(), got > 0 ? static_cast<std::size_t>(got) : 0};
   if (authdb::is_gdbm(start)) return read_records(fd->get(), wanted.value_or(Format::qpopper));
-  if (is_berkeley_db(start)) {
+  if (gdbm::is_berkeley_db(start)) {
     return Error{ErrorKind::unsupported, "a Berkeley DB file; dump it with its own tools as lines of name:password"};
   }
   if (wanted == Format::qpopper) return Error{ErrorKind::malformed, "not a gdbm file"};

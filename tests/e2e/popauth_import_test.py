@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """popauth -import: files of Qpopper, GNU mailutils, solid-pop3d, Dovecot and plain text. gdbm and ndbm files are made by their own libraries."""
 import base64
-import ctypes
 import hashlib
 import hmac
 import os
@@ -13,42 +12,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from gdbm_files import make_gdbm, make_ndbm  # noqa: E402
 from harness import Pop, Site, program  # noqa: E402
 from popauth_support import Own, run_cases  # noqa: E402
-
-
-class Datum(ctypes.Structure):
-    _fields_ = [("dptr", ctypes.c_char_p), ("dsize", ctypes.c_int)]
-
-
-def datum(octets):
-    return Datum(octets, len(octets))
-
-
-def make_gdbm(path, records):
-    gdbm = ctypes.CDLL("libgdbm.so.6")
-    gdbm.gdbm_open.restype = ctypes.c_void_p
-    gdbm.gdbm_store.argtypes = [ctypes.c_void_p, Datum, Datum, ctypes.c_int]
-    gdbm.gdbm_close.argtypes = [ctypes.c_void_p]
-    file = gdbm.gdbm_open(path.encode(), 0, 3, 0o600, None)  # GDBM_NEWDB
-    assert file
-    for key, value in records:
-        assert gdbm.gdbm_store(file, datum(key), datum(value), 1) == 0
-    gdbm.gdbm_close(file)
-
-
-def make_ndbm(path, records):
-    """PATH.dir and PATH.pag."""
-    ctypes.CDLL("libgdbm.so.6", mode=ctypes.RTLD_GLOBAL)
-    ndbm = ctypes.CDLL("libgdbm_compat.so.4")
-    ndbm.dbm_open.restype = ctypes.c_void_p
-    ndbm.dbm_store.argtypes = [ctypes.c_void_p, Datum, Datum, ctypes.c_int]
-    ndbm.dbm_close.argtypes = [ctypes.c_void_p]
-    file = ndbm.dbm_open(path.encode(), os.O_RDWR | os.O_CREAT, 0o600)
-    assert file
-    for key, value in records:
-        assert ndbm.dbm_store(file, datum(key), datum(value), 1) == 0
-    ndbm.dbm_close(file)
 
 
 def hidden(secret):

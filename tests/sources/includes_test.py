@@ -26,6 +26,7 @@ RULES = {
     "common/authdb": {"common/base", "common/log", "common/db", "common/digest"},
     "common/ipc": {"common/base", "common/log"},
     "common/priv": {"common/base", "common/log"},
+    "common/gdbm": {"common/base", "common/priv"},
     "common/tls": {"common/base"},
     "popper/program": {"common/base", "common/log", "common/ipc", "common/priv"},
     "popper/resolver": {"common/base", "common/log", "common/ipc", "common/priv"},
@@ -38,12 +39,12 @@ RULES = {
     "popper/checker": {"common/base", "common/log", "common/ipc", "common/priv", "common/tls"},
     # A command of its own, not a role: it uses the maildrop's way of finding out what holds for a user.
     "popper/takeover": {"common/base", "common/log", "common/config", "common/priv", "common/mbox", "common/spool", "common/listing",
-                        "common/files", "popper/maildrop"},
+                        "common/files", "common/gdbm", "popper/maildrop"},
     "popper/maildrop": {"common/base", "common/log", "common/config", "common/ipc", "common/priv", "common/mbox", "common/spool",
                         "common/listing", "common/files", "common/digest", "common/check"},
     "popcheck": {"common/base", "common/log", "common/config", "common/priv", "common/mbox", "common/spool", "common/listing", "common/files",
                  "common/digest", "common/check"},
-    "popauth": {"common/base", "common/log", "common/config", "common/priv", "common/authdb", "common/digest", "common/db"},
+    "popauth": {"common/base", "common/log", "common/config", "common/priv", "common/authdb", "common/digest", "common/db", "common/gdbm"},
     "popcert": {"common/base", "common/config", "common/digest", "common/tls"},
     "scripts": {"common/config", "common/check"},
 }

@@ -3,21 +3,26 @@
 // damaged file, and must not take the program with it.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "common/base/result.h"
 
-namespace qpop::popauth {
+namespace qpop::gdbm {
 
 /// True for Berkeley DB files, which are not read: for the message.
 [[nodiscard]] bool is_berkeley_db(std::string_view head);
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-/// All records of the file that `fd` reads, in the order the library has them; at most 60 s of CPU time.
-/// Errors  malformed: libgdbm refuses the file, or died of it; limit: records of an impossible size or number.
-[[nodiscard]] base::Result<Pairs> read_gdbm(int fd);
+/// Called in the child before it touches the file; `out` is the descriptor of the answer, the only one it needs besides the file's.
+using GiveUpRights = std::function<base::Status(int out)>;
 
-}  // namespace qpop::popauth
+/// All records of the file that `fd` reads, in the order the library has them; at most 60 s of CPU time.
+/// Errors  malformed: libgdbm refuses the file, or died of it; limit: records of an impossible size or number; denied: give_up failed.
+[[nodiscard]] base::Result<Pairs> read_records(int fd, const GiveUpRights& give_up = {});
+
+}  // namespace qpop::gdbm

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// libgdbm in a child. Runs as: the caller, who is root or the owner of the database.
-#include "popauth/import_gdbm.h"
+// libgdbm in a child. Runs as: root, or the owner of what is imported, until the caller gives up more.
+#include "common/gdbm/records.h"
 
 #include <fcntl.h>
 #include <gdbm.h>
@@ -15,7 +15,7 @@
 #include "common/base/secret.h"
 #include "common/priv/child_call.h"
 
-namespace qpop::popauth {
+namespace qpop::gdbm {
 
 using base::Error;
 using base::ErrorKind;
@@ -27,7 +27,7 @@ constexpr std::uint32_t kMaxItem = 4096;  // name, or both secrets with their NU
 constexpr std::size_t kMaxRecords = 2'000'000;
 constexpr std::size_t kMostOctets = 1UL << 30U;  // of all
 constexpr rlim_t kCpuSeconds = 60;
-constexpr int kRefused = 10, kTooLarge = 11, kFine = 0;
+constexpr int kRefused = 10, kTooLarge = 11, kNoWalls = 12, kFine = 0;
 
 struct GdbmClose {
   void operator()(GDBM_FILE file) const { gdbm_close(file); }
@@ -63,7 +63,8 @@ int send_records(int fd, std::FILE* out) {
   return gdbm_errno == GDBM_ITEM_NOT_FOUND || gdbm_errno == GDBM_NO_ERROR ? kFine : kRefused;
 }
 
-int work(int fd, int out) {
+int work(int fd, int out, const GiveUpRights& give_up) {
+  if (give_up && !give_up(out)) return kNoWalls;
   const rlimit cpu{kCpuSeconds, kCpuSeconds};
   ::setrlimit(RLIMIT_CPU, &cpu);
   // What libgdbm has to say about a damaged file is said by us.
@@ -102,13 +103,14 @@ bool is_berkeley_db(std::string_view head) {
   return false;
 }
 
-Result<Pairs> read_gdbm(int fd) {
-  auto answer = priv::ask_child(kMostOctets, [fd](int out) { return work(fd, out); });
+Result<Pairs> read_records(int fd, const GiveUpRights& give_up) {
+  auto answer = priv::ask_child(kMostOctets, [&](int out) { return work(fd, out, give_up); });
   const Error too_large{ErrorKind::limit, "too many or too large records"};
   if (!answer) return answer.error().kind() == ErrorKind::limit ? too_large : answer.error();
   if (answer->was_killed()) return Error{ErrorKind::malformed, "the gdbm file is damaged: libgdbm died of it"};
   if (answer->ended_with(kTooLarge)) return too_large;
-  if (!answer->ended_with(kFine)) return Error{ErrorKind::malformed, "libgdbm cannot read the file: damaged, or another byte order"};
+  if (answer->ended_with(kNoWalls)) return Error{ErrorKind::denied, "rights could not be given up"};
+  if (!answer->ended_with(kFine)) return Error{ErrorKind::malformed, "libgdbm cannot read the file: not one of its own, damaged, or of another byte order"};
   Pairs pairs;
   std::string_view rest{answer->octets};
   std::string key, value;
@@ -117,4 +119,4 @@ Result<Pairs> read_gdbm(int fd) {
   return pairs;
 }
 
-}  // namespace qpop::popauth
+}  // namespace qpop::gdbm
