@@ -26,6 +26,7 @@
 #include "popper/authenticator/authenticator.h"
 #include "popper/authenticator/database_check.h"
 #include "popper/checker/checker.h"
+#include "popper/import_bulldb.h"
 #include "popper/maildrop/maildrop.h"
 #include "popper/monitor/ask_server.h"
 #include "popper/monitor/monitor.h"
@@ -284,7 +285,10 @@ int Program::run() {
   }
   if (line_.action == config::Action::check || line_.action == config::Action::print_config) return check();
   if (line_.action == config::Action::recover) return recover();
-  if (line_.action == config::Action::compare_uidl || line_.action == config::Action::import_uidl) return take_over();
+  if (line_.action == config::Action::compare_uidl || line_.action == config::Action::import_uidl ||
+      line_.action == config::Action::import_bulldb) {
+    return take_over();
+  }
   if (line_.action == config::Action::who) return ask(ipc::ControlVerb::who);
   if (line_.action == config::Action::kick) return ask(ipc::ControlVerb::kick);
   if (line_.action == config::Action::metrics) return ask(ipc::ControlVerb::metrics);
@@ -363,6 +367,7 @@ int Program::take_over() {
   monitor::check_environment(line_.settings, environment, problems, monitor::Purpose::recover);
   if (!report(problems)) return kEnvironment;
   ::umask(077);
+  if (line_.action == config::Action::import_bulldb) return import_bulldb(line_.settings, environment, line_.bulldb);
   monitor::Monitor monitor{line_.settings, environment, bind_roles(), [] { return std::nullopt; }};
   const auto owner = monitor.find_owner(line_.uidl_user);
   if (!owner) {

@@ -20,7 +20,7 @@ po::options_description describe() {
   auto add = described.add_options();
   add("help,h", "")("version,v", "")("check", "")("print-config", "")("foreground", "");
   add("recover", po::value<std::string>()->implicit_value("all"), "");
-  add("compare-uidl", po::value<std::string>(), "")("import-uidl", po::value<std::string>(), "")("against", po::value<std::string>(), "");
+  add("compare-uidl", po::value<std::string>(), "")("import-uidl", po::value<std::string>(), "")("import-bulldb", po::value<std::string>(), "")("against", po::value<std::string>(), "");
   add("who", "")("kick", po::value<std::string>(), "")("metrics", "");
   add("announce,e", po::value<std::string>(), "");
   for (const Option& row : kOptions) {
@@ -103,6 +103,9 @@ class Evaluator {
     if (result.action == Action::recover && result.has_addresses) {
       result.problems.push_back({"command line: --recover takes one user, or none for all, and no address", false});
     }
+    if (result.action == Action::import_bulldb && result.has_addresses) {
+      result.problems.push_back({"command line: --import-bulldb takes one file, and no address", false});
+    }
     const bool uidl = result.action == Action::compare_uidl || result.action == Action::import_uidl;
     if (uidl == result.against.empty()) {
       result.problems.push_back({"command line: --compare-uidl and --import-uidl need --against FILE or HOST:PORT, and nothing else does", false});
@@ -126,6 +129,7 @@ class Evaluator {
     if (given.string_key == "recover") take_recover(given.value.empty() ? "all" : given.value.front());
     if (given.string_key == "compare-uidl") take_uidl(Action::compare_uidl, given.value.front());
     if (given.string_key == "import-uidl") take_uidl(Action::import_uidl, given.value.front());
+    if (given.string_key == "import-bulldb") take_bulldb(given.value.front());
     if (given.string_key == "against") result.against = given.value.front();
     if (given.string_key == "announce") return take_announcements(given.value.empty() ? "" : given.value.front());
     if (given.string_key == "forgotten") {
@@ -148,6 +152,11 @@ class Evaluator {
     if (user.empty()) result.problems.push_back({"command line: the user's name is empty", false});
     result.action = action;
     result.uidl_user = user;
+  }
+  void take_bulldb(const std::string& file) {
+    if (file.empty()) result.problems.push_back({"command line: --import-bulldb: the file's name is empty", false});
+    result.action = Action::import_bulldb;
+    result.bulldb = file;
   }
   void take_recover(const std::string& user) {
     if (result.action == Action::recover) {

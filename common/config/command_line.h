@@ -9,7 +9,7 @@
 
 namespace qpop::config {
 
-enum class Action : std::uint8_t { serve, help, version, check, print_config, recover, compare_uidl, import_uidl, who, kick, metrics };
+enum class Action : std::uint8_t { serve, help, version, check, print_config, recover, compare_uidl, import_uidl, import_bulldb, who, kick, metrics };
 
 struct CommandLine {
   Action action = Action::serve;
@@ -17,6 +17,7 @@ struct CommandLine {
   std::string recover_user;  ///< empty: all
   std::string uidl_user;     ///< of --compare-uidl and --import-uidl
   std::string kick_user;
+  std::string bulldb;        ///< file of --import-bulldb
   std::string against;       ///< a file, or HOST:PORT
   bool has_addresses = false;  ///< a listen address stood on the command line itself
   std::vector<Problem> problems;

@@ -91,6 +91,7 @@ std::string help_text() {
       "      --recover [USER|all]         complete interrupted updates of maildrops, then exit; at boot, before mail is delivered\n"
       "      --compare-uidl USER          would a client download anything again that knows USER's mail from another server\n"
       "      --import-uidl USER           give USER's mail the unique-ids of another server\n"
+      "      --import-bulldb FILE         take the numbers of the last bulletins over from the bulletin database of Qpopper\n"
       "      --against FILE|HOST:PORT     that server: its saved UIDL answer, dovecot-uidlist or courierpop3dsizelist; or where it serves\n"
       "      --who                        list the clients of the running server\n"
       "      --kick USER                  end the sessions of USER; nothing is deleted\n"

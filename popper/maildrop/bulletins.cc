@@ -18,6 +18,7 @@
 
 #include "common/base/io.h"
 #include "common/base/text.h"
+#include "common/files/io.h"
 #include "common/log/log.h"
 #include "common/mbox/from_line.h"
 #include "common/mbox/header_field.h"
@@ -31,10 +32,10 @@ using base::ErrorKind;
 using base::Result;
 using config::Opt;
 
-constexpr std::size_t kMostOctets = 1024UL * 1024;         // of one bulletin
-constexpr std::size_t kMostOfNumber = 100;                 // of a file that holds the number of one
-constexpr std::size_t kMostAtOnce = 8UL * 1024 * 1024;     // of all that one login delivers
-constexpr std::uint64_t kMostNumber = 4'000'000'000'000;   // a date with seconds fits
+constexpr std::size_t kMostOctets = 1024UL * 1024;      // of one bulletin
+constexpr std::size_t kMostOfNumber = 100;              // of a file that holds the number of one
+constexpr const char* kTemporaryName = "bulletin.tmp";
+constexpr std::size_t kMostAtOnce = 8UL * 1024 * 1024;  // of all that one login delivers
 
 struct Bulletin {
   std::uint64_t number = 0;
@@ -112,7 +113,36 @@ std::optional<std::string> read_popbull(const config::Settings& settings, const 
   return std::nullopt;
 }
 
+Result<std::string> read_kept(const Job& job) { return read_small(job.state_folder + "/" + kBulletinName, kMostOfNumber, job.uid); }
+
+/// Beside the old one, then in its place.
+base::Status write_number(files::FileSystem& fs, int folder, std::uint64_t number) {
+  if (auto removed = files::remove_if_present(fs, folder, kTemporaryName); !removed) return removed;
+  auto fd = files::again([&] { return fs.open_at(folder, kTemporaryName, O_WRONLY | O_CREAT | O_EXCL, 0600); });
+  if (!fd) return fd.error();
+  auto done = files::write_all(fs, fd->get(), fmt::format("{}\n", number), 0);
+  if (done) done = files::again([&] { return fs.sync(fd->get()); });
+  if (done) done = fs.close(std::move(*fd));
+  if (done) done = files::again([&] { return fs.rename_at(folder, kTemporaryName, kBulletinName); });
+  if (!done) static_cast<void>(files::remove_if_present(fs, folder, kTemporaryName));
+  if (done) done = files::again([&] { return fs.sync_directory(folder); });
+  return done;
+}
+
 }  // namespace
+
+Result<bool> raise_number(files::FileSystem& fs, int state_folder, const config::Settings& settings, const Job& job, std::uint64_t number) {
+  const auto kept = read_kept(job);
+  if (!kept && kept.error().kind() != ErrorKind::not_found) return kept.error();
+  auto own = kept ? leading_number(*kept) : std::nullopt;
+  if (!own) {
+    const auto popbull = read_popbull(settings, job);
+    if (popbull) own = leading_number(base::trim(*popbull));
+  }
+  if (own && *own >= number) return false;
+  if (auto written = write_number(fs, state_folder, number); !written) return written.error();
+  return true;
+}
 
 std::uint64_t last_seen(const std::optional<std::string>& popbull, std::uint64_t newest, std::uint64_t max_bulletins) {
   const std::uint64_t for_new_users = newest - std::min(newest, max_bulletins);
@@ -158,7 +188,7 @@ Bulletins gather_bulletins(const config::Settings& settings, const Job& job) {
   const auto all = list_folder(folder);
   if (all.empty()) return out;
   const auto newest = all.back().number;
-  const auto kept = read_small(job.state_folder + "/" + kBulletinName, kMostOfNumber, job.uid);
+  const auto kept = read_kept(job);
   if (!kept && kept.error().kind() != ErrorKind::not_found) {
     // Taken for a new user's, he would get again what he has.
     log::warning("maildrop of {}: number of the last bulletin: {}; no bulletins", job.name, kept.error().message());
