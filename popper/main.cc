@@ -18,6 +18,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <utility>
 
 #include "common/config/command_line.h"
 #include "common/config/generate.h"
@@ -161,7 +162,7 @@ void open_log(const config::Settings& settings, const char* ident, bool to_stder
   target.to_stderr = to_stderr;
   // The one before stays open until the new one is in use: a line must not go to a number that means another file.
   static base::UniqueFd trace;
-  base::UniqueFd before = std::move(trace);
+  const base::UniqueFd before = std::exchange(trace, base::UniqueFd{});
   const auto& path = settings.text(Opt::tracefile);
   auto opened = path.empty() ? base::Result<base::UniqueFd>{base::UniqueFd{}} : monitor::open_trace(path);
   if (opened) trace = std::move(*opened);
@@ -363,11 +364,14 @@ int Program::take_over() {
   log::open({ident_, 0, false, true});
   if (!report(line_.problems)) return code_of(line_.problems);
   std::vector<config::Problem> problems;
-  const auto environment = monitor::look_up_environment(line_.settings, problems, monitor::Purpose::recover);
-  monitor::check_environment(line_.settings, environment, problems, monitor::Purpose::recover);
+  // A database is parsed by the users that parse others; unique-ids need the owner of the mail alone.
+  const bool numbers = line_.action == config::Action::import_bulldb;
+  const auto purpose = numbers ? monitor::Purpose::import_numbers : monitor::Purpose::recover;
+  const auto environment = monitor::look_up_environment(line_.settings, problems, purpose);
+  monitor::check_environment(line_.settings, environment, problems, purpose);
   if (!report(problems)) return kEnvironment;
   ::umask(077);
-  if (line_.action == config::Action::import_bulldb) return import_bulldb(line_.settings, environment, line_.bulldb);
+  if (numbers) return import_bulldb(line_.settings, environment, line_.bulldb);
   monitor::Monitor monitor{line_.settings, environment, bind_roles(), [] { return std::nullopt; }};
   const auto owner = monitor.find_owner(line_.uidl_user);
   if (!owner) {

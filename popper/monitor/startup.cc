@@ -215,7 +215,7 @@ Environment look_up_environment(const Settings& settings, std::vector<Problem>& 
     if (purpose != Purpose::recover) {
       environment.session_user = look_up(settings, Opt::session_user, problems);
       environment.auth_user = look_up(settings, Opt::auth_user, problems);
-      if (offers_tls(settings)) environment.tls_user = look_up(settings, Opt::tls_user, problems);
+      if (purpose != Purpose::import_numbers && offers_tls(settings)) environment.tls_user = look_up(settings, Opt::tls_user, problems);
     }
     if (settings.text(Opt::mail_user).empty()) return environment;
     environment.mail_user = look_up(settings, Opt::mail_user, problems);
@@ -247,7 +247,7 @@ void check_environment(const Settings& settings, const Environment& environment,
   check_spool_dir(settings, problems);
   check_state_dir(settings, problems, purpose != Purpose::check);
   check_mail_locks(settings, problems);
-  if (purpose == Purpose::recover) return;
+  if (purpose == Purpose::recover || purpose == Purpose::import_numbers) return;
   check_backends(settings, environment, problems);
   if (asks_database(settings)) check_database(settings, environment, problems);
   check_tls(settings, problems);

@@ -9,8 +9,9 @@
 
 namespace qpop::monitor {
 
-/// A check makes nothing. A recovery needs no database, no users of the other roles and no address.
-enum class Purpose : std::uint8_t { serve, check, recover };
+/// A check makes nothing. A recovery needs no database, no users of the other roles and no address; nor does the import of
+/// numbers, but that it needs the users that parse databases.
+enum class Purpose : std::uint8_t { serve, check, recover, import_numbers };
 
 /// Looks up users and names. Faults are added to `problems`.
 [[nodiscard]] Environment look_up_environment(const config::Settings& settings, std::vector<config::Problem>& problems,

@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""popper --import-bulldb: the numbers of a Qpopper's bulletin database. Usage: bulldb_test.py system|database|faults (the first in a private mount namespace)."""
+"""popper --import-bulldb: the numbers of a Qpopper's bulletin database. Usage: bulldb_test.py system|rights|database|faults (the first two in a private mount namespace)."""
 import os
+import re
+import shutil
 import struct
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from gdbm_files import make_gdbm, make_ndbm  # noqa: E402
-from harness import Pop, Site, enter_private_namespace, mailbox, program  # noqa: E402
+from harness import Pop, Site, enter_private_namespace, mailbox, program, skip  # noqa: E402
 from private_etc import edit  # noqa: E402
 from dropin_test import ADA, BOB, login, prepare, put, quit_, read  # noqa: E402
 
-CY, DAN = 64405, 64406
+CY, DAN, POPNET = 64405, 64406, 64401
 UNKNOWN = "nobody-knows"
 
 
@@ -137,6 +140,43 @@ def system_case(site):
     assert site.stop() == 0
 
 
+def rights_case(site):
+    """Who reads the database, who writes a number, and in which order."""
+    if shutil.which("strace") is None or os.environ.get("QPOP_SANITIZED") == "1":
+        skip("needs strace, and programs without sanitizers")
+    probe = subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True, check=False)
+    if probe.returncode != 0:
+        skip("ptrace is not permitted here: " + probe.stderr.decode(errors="replace").strip())
+    prepare(site)
+    site.options.update({"bulldir": bulletins(site, 1), "session-user": "popnet"})
+    site.write_config()
+    old = os.path.join(site.root, "bulldb")
+    make_gdbm(old, [record("ada", 3)])
+    os.chmod(old, 0o600)
+    trace = os.path.join(site.root, "strace")
+    done = subprocess.run(["strace", "-f", "-y", "-o", trace, "-e", "trace=setresuid,read,pread64,mmap,openat,write,pwrite64,fsync,rename,renameat,renameat2,seccomp,prctl,landlock_restrict_self",
+                           program("popper"), "-f", site.config, "--import-bulldb", old], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "1 taken over" in done.stdout, done
+    uids, walled, readers, writes = {}, set(), set(), []
+    for line in read(trace).decode(errors="replace").splitlines():
+        pid, call = line.split(None, 1)
+        changed = re.match(r"setresuid\((\d+), .* = 0", call)
+        if changed and int(changed.group(1)) != 0:
+            uids[pid] = int(changed.group(1))
+        if re.match(r"(seccomp\(SECCOMP_SET_MODE_FILTER|prctl\(PR_SET_SECCOMP).* = 0", call):
+            walled.add(pid)
+        if f"<{old}>" in call and re.match("(read|mmap)", call):
+            assert uids.get(pid) == POPNET and pid in walled, "the database is read by a process with rights: " + line
+            readers.add(pid)
+        if re.search("[/\"]bulletin", call) and re.match("(openat|write|pwrite64|fsync|rename)", call) or re.match(rf"fsync\(\d+<{site.state}/u/", call):
+            if "O_RDONLY" in call:
+                continue
+            assert uids.get(pid) == ADA, "a number is written by somebody else: " + line
+            writes.append(re.match(r"\w+", call).group())
+    assert len(readers) == 1, readers
+    assert writes in ([opened, written, "fsync", renamed, "fsync"] for opened in ("openat",) for written in ("write", "pwrite64") for renamed in ("rename", "renameat", "renameat2")), writes
+
+
 def database_case(site):
     """Accounts that exist in the database alone."""
     site.options.update({"bulldir": bulletins(site, 1, 2, 3), "max-bulletins": "100"})
@@ -205,10 +245,11 @@ def put_config(site):
 
 def main():
     case = sys.argv[1]
-    if case == "system":
+    as_root = case in ("system", "rights")
+    if as_root:
         enter_private_namespace()
-    with Site(users=(), uid=0) if case == "system" else Site(users=("ada", "bob")) as site:
-        {"system": system_case, "database": database_case, "faults": faults_case}[case](site)
+    with Site(users=(), uid=0) if as_root else Site(users=("ada", "bob")) as site:
+        {"system": system_case, "rights": rights_case, "database": database_case, "faults": faults_case}[case](site)
         log = site.log()
         assert "AddressSanitizer" not in log and "runtime error" not in log, log
     print(f"{case}: passed")
