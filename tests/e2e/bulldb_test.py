@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""popper --import-bulldb: the numbers of a Qpopper's bulletin database. Usage: bulldb_test.py system|rights|database|faults (the first two in a private mount namespace)."""
+"""popper --import-bulldb: the numbers of a Qpopper's bulletin database. Usage: bulldb_test.py system|rights|mail-user|database|faults (the first three in a private mount namespace)."""
 import os
 import re
 import shutil
@@ -203,6 +203,27 @@ def database_case(site):
     assert (code, said) == (3, "") and "auth-db" in errors, (code, said, errors)
 
 
+def mail_user_case(site):
+    """Root, and one owner of all mail: a system user who is not in the database of accounts is nobody here."""
+    prepare(site)
+    site.run([program("popauth"), "-db", site.database, "-init"])
+    site.add_user("virtual", site.password)
+    for name in ("", "-lock"):
+        os.chown(site.database + name, 64402, 64402)
+    os.chown(site.root, 64402, 64402)
+    site.options.update({"mail-user": "bob", "auth-backends": "database", "bulldir": bulletins(site, 1)})
+    site.write_config()
+    old = os.path.join(site.root, "bulldb")
+    make_gdbm(old, [record("virtual", 3), record("ada", 3), record(UNKNOWN, 3)])
+    os.chmod(old, 0o600)
+    os.chown(old, 0, 0)
+    code, said, errors = run(site, "--import-bulldb", old)
+    assert (code, said) == (0, "3 users: 1 taken over, 0 had a number already, 2 unknown\n"), (code, said, errors)
+    kept = os.path.join(site.state, "v", "virtual", "bulletin")
+    assert read(kept) == b"3\n" and os.stat(kept).st_uid == BOB and os.listdir(os.path.join(site.state, "v")) == ["virtual"]
+    assert not os.path.exists(os.path.join(site.state, "u"))
+
+
 def faults_case(site):
     site.write_config()
     old = os.path.join(site.root, "bulldb")
@@ -245,11 +266,11 @@ def put_config(site):
 
 def main():
     case = sys.argv[1]
-    as_root = case in ("system", "rights")
+    as_root = case in ("system", "rights", "mail-user")
     if as_root:
         enter_private_namespace()
     with Site(users=(), uid=0) if as_root else Site(users=("ada", "bob")) as site:
-        {"system": system_case, "rights": rights_case, "database": database_case, "faults": faults_case}[case](site)
+        {"system": system_case, "rights": rights_case, "database": database_case, "mail-user": mail_user_case, "faults": faults_case}[case](site)
         log = site.log()
         assert "AddressSanitizer" not in log and "runtime error" not in log, log
     print(f"{case}: passed")
