@@ -93,6 +93,12 @@ Result<Input> read_input(const Command& command) {
   auto text = base::read_whole(fd->get(), kMaxFileOctets);
   if (!text) return text.error();
   std::string& lines = *text;
+  if (!wanted && guess_text_format(lines) == Format::text) {
+    if (const auto doubt = doubt_about_text(lines); !doubt.empty()) {
+      base::wipe(lines.data(), lines.size());
+      return Error{ErrorKind::malformed, doubt};
+    }
+  }
   Input input{.format = wanted.value_or(guess_text_format(lines)), .entries = {}};
   input.entries = parse_text(input.format, lines, owner_name(fd->get()));
   base::wipe(lines.data(), lines.size());

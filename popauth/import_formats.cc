@@ -255,6 +255,22 @@ Format guess_text_format(std::string_view text) {
   return blank && pairs != 0 ? Format::mailutils : Format::text;
 }
 
+std::string doubt_about_text(std::string_view text) {
+  std::string doubt;
+  for_each_line(text, [&](std::string_view line, std::size_t number) {
+    if (!doubt.empty()) return;
+    if (number == 1 && line.starts_with("# POP accounts: ")) doubt = "a list made by -export holds no passwords; for a copy of the database use -backup and -restore";
+    const auto colon = line.find(':');
+    if (is_comment(line) || colon == kNowhere) return;
+    const auto secret = base::trim(line.substr(colon + 1));
+    const bool odd = std::ranges::count(secret, ':') > 1 || secret.starts_with("$") || secret == "*" || secret == "!";
+    if (odd)
+      doubt = fmt::format("line {} looks like one of passwd, shadow or another program, not like name:password; name its format (-format dovecot for crypt strings, "
+                          "-format text where all behind the first colon is the password)", number);
+  });
+  return doubt;
+}
+
 Entries parse_text(Format format, std::string_view text, std::string_view owner) {
   Entries entries;
   for_each_line(text, [&](std::string_view line, std::size_t number) {

@@ -37,6 +37,10 @@ using Entries = std::vector<Entry>;
 /// its words, mailutils when every colon is followed by a blank, else text.
 [[nodiscard]] Format guess_text_format(std::string_view text);
 
+/// What speaks against taking a text of no named format for lines of name:password, in words with the line; "": nothing. Files of passwd,
+/// shadow and -export are such, and their fields would become passwords.
+[[nodiscard]] std::string doubt_about_text(std::string_view text);
+
 /// `owner`: login name for formats that do not hold one (solid-pop3d).
 [[nodiscard]] Entries parse_text(Format format, std::string_view text, std::string_view owner);
 

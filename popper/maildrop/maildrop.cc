@@ -36,6 +36,7 @@ using base::ErrorKind;
 
 constexpr int kBitmapMs = 60'000;
 // More messages than any maildrop holds; bounds what a captured session can make us allocate.
+constexpr std::uint64_t kMostDiagnosed = 256UL * 1024 * 1024;  // octets of a spool that are looked at for a log line
 constexpr std::uint32_t kMostMessages = 64U * 1024 * 1024;
 
 struct Folders {
@@ -175,6 +176,8 @@ std::string Worker::diagnosis() {
   auto fd = spool::open_spool(files_, paths_, O_RDONLY);
   auto size = fd ? spool::size_of(files_, fd->get()) : base::Result<std::uint64_t>{fd.error()};
   if (!size) return {};
+  // A login must not cost more than that; a file with holes may be as long as its owner likes.
+  if (*size > kMostDiagnosed) return fmt::format("; look at it with popcheck {}", job_.name);
   spool::SpoolBytes bytes{files_, fd->get(), *size};
   auto report = check::read_spool(bytes, {.now_s = clock_.realtime_ns() / 1'000'000'000});
   if (!report) return {};
@@ -190,8 +193,8 @@ int Worker::fail(const Error& error) {
   failed.failure = classify(error, job_.work);
   const char* verb = job_.work == Work::open ? "open maildrop" : job_.work == Work::update ? "update maildrop" : "recover maildrop";
   const bool unreadable = job_.work == Work::open && error.kind() == ErrorKind::malformed;
-  log::error("{}{}", error.at(verb, spool_path()).message(), unreadable ? diagnosis() : std::string{});
   if (job_.session.valid()) (void)job_.session.send(failed);
+  log::error("{}{}", error.at(verb, spool_path()).message(), unreadable ? diagnosis() : std::string{});
   return job_.work == Work::update ? kUpdateFailed : 0;
 }
 

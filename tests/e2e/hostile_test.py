@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -204,7 +205,25 @@ def attempt(site):
         return False
 
 
-CASES = {"random-bytes": random_bytes, "endless-line": endless_line, "half-commands": half_commands, "silent": silent, "never-reads": never_reads,
+def hole(site):
+    """A spool that is one hole of four terabytes: refused at its first octet, and no process goes on reading it."""
+    site.put_spool("ada", b"")
+    os.truncate(os.path.join(site.spool, "ada"), 1 << 42)
+    site.start()
+    for _ in range(3):
+        client = Pop(site.connect())
+        client.ok("USER ada")
+        start = time.monotonic()
+        answer = client.command(f"PASS {site.password}")
+        assert answer.startswith(b"-ERR [SYS/PERM] Unable to process From lines"), answer
+        assert time.monotonic() - start < 10
+        client.close()
+    wait_until(lambda: "look at it with popcheck ada" in site.log(), what="advice in the log")
+    wait_until(lambda: b"popper-maildrop" not in subprocess.run(["ps", "-o", "comm=", "--ppid", str(site.process.pid)], capture_output=True, check=True).stdout,
+               what="end of the maildrop processes")
+
+
+CASES = {"hole": hole, "random-bytes": random_bytes, "endless-line": endless_line, "half-commands": half_commands, "silent": silent, "never-reads": never_reads,
          "guessing": guessing, "killed-roles": killed_roles}
 
 

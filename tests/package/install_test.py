@@ -154,7 +154,8 @@ def upgrade_and_remove(tree, package):
         file.write("set shy = true\n")
     tree.inside("sh", "-c", "printf 'From x Thu Nov 29 23:33:09 2012\\nSubject: kept\\n\\nkept\\n\\n' >>/var/mail/ada")
     mail = open(tree.path + "/var/mail/ada", "rb").read()
-    tree.inside("dpkg", "-i", f"/root/{os.path.basename(package)}")
+    said = tree.inside("sh", "-c", f"dpkg -i /root/{os.path.basename(package)} 2>&1")
+    assert "qpopper: " not in said, f"an upgrade of a sound installation has nothing to say: {said}"
     assert "set shy = true" in open(tree.path + "/etc/qpopper.config").read(), "an upgrade keeps the configuration"
     tree.inside("dpkg", "-r", "qpopper")
     assert os.path.exists(tree.path + "/etc/qpopper.config")

@@ -23,6 +23,13 @@ constexpr GuessCase kGuesses[] = {
     {"solid-pop3d", "MailDrop a mailbox\napopsecret 00 \n", Format::solid_pop3d},
 };
 
+BOOST_AUTO_TEST_CASE(files_of_others_are_not_taken_for_passwords) {
+  for (const auto* text : {"root:x:0:0:root:/root:/bin/bash\n", "ada:secret\nbob:$6$salt$hash\n", "daemon:*:20782:0:99999:7:::\n", "eve:!\n",
+                           "# POP accounts: name:kinds and state:created:changed (seconds since 1970); no secrets\nada:SCRAM,enabled:1:1\n"})
+    BOOST_TEST(!doubt_about_text(text).empty(), text);
+  for (const auto* text : {"", "# a comment: of mine: all\nada:secret\nbob: with blanks in it \n", "ada:with$sign: and !\n", "ada:x\n"}) BOOST_TEST(doubt_about_text(text) == "", text);
+}
+
 BOOST_AUTO_TEST_CASE(formats_are_guessed) {
   for (const auto& c : kGuesses) BOOST_TEST((guess_text_format(c.text) == c.want), c.name);
   for (const auto format : {Format::qpopper, Format::mailutils, Format::solid_pop3d, Format::dovecot, Format::text}) {
