@@ -57,25 +57,26 @@ bool is_switch(char letter) {
 std::string switched(const Option& row) { return fmt::format("--{}={}", row.name, row.id == Opt::reverse_lookup ? "false" : "true"); }
 
 /// Flags of Qpopper 4.1 of which nobody knows any more what they did.
-bool is_forgotten(const std::string& argument) { return argument == "-V" || argument == "-x"; }
+bool is_forgotten(char letter) { return letter == 'V' || letter == 'x'; }
+std::string forgotten(char letter) { return fmt::format("--forgotten=-{}", letter); }
 
 /// Boost would take the word behind `-s` as its value; a letter of a boolean never has one.
 std::vector<std::string> protect_switches(const std::vector<std::string>& arguments) {
   std::vector<std::string> out;
   for (auto argument : arguments) {
-    if (is_forgotten(argument)) {
-      out.emplace_back("--forgotten=" + argument);
-      continue;
-    }
     // The user's name behind it would be taken for an address.
     if (!out.empty() && out.back() == "--recover" && !argument.starts_with('-')) {
       out.back() += "=" + argument;
       continue;
     }
     // -sS and -sf FILE: letters without value in front of the last one.
-    while (argument.size() > 2 && argument[0] == '-' && is_switch(argument[1])) {
-      out.push_back(switched(*option_of(argument[1])));
+    while (argument.size() > 2 && argument[0] == '-' && (is_switch(argument[1]) || is_forgotten(argument[1]))) {
+      out.push_back(is_forgotten(argument[1]) ? forgotten(argument[1]) : switched(*option_of(argument[1])));
       argument.erase(1, 1);
+    }
+    if (argument.size() == 2 && argument[0] == '-' && is_forgotten(argument[1])) {
+      out.push_back(forgotten(argument[1]));
+      continue;
     }
     // As in the original a trace file brings the debug records with it.
     if (argument.starts_with("-t")) out.emplace_back("--debug=true");

@@ -112,8 +112,11 @@ void check_database(const Settings& settings, const Environment& environment, st
   if (::lstat(path.c_str(), &status) != 0) {
     // An installation that knows system passwords only has none.
     const bool optional = errno == ENOENT && !system_backends(settings, environment).empty();
-    const char* hint = optional ? "; system accounts alone can log in, and by a clear password alone" : errno == ENOENT ? "; make it with: popauth -init" : "";
-    problems.push_back({fmt::format("{}: {}: {}{}", named(settings, Opt::auth_db), path, std::strerror(errno), hint), optional});
+    const int error = errno;
+    const auto place = path == config::option(Opt::auth_db).preset ? std::string{} : fmt::format("-db {} ", path);
+    const auto hint = optional ? std::string{"; system accounts alone can log in, and by a clear password alone"}
+                      : error == ENOENT ? fmt::format("; make it with: popauth {}-init", place) : std::string{};
+    problems.push_back({fmt::format("{}: {}: {}{}", named(settings, Opt::auth_db), path, std::strerror(error), hint), optional});
     return;
   }
   const uid_t owner = environment.auth_user.uid;
@@ -149,8 +152,9 @@ void check_tls(const Settings& settings, std::vector<Problem>& problems) {
     auto opened = open_tls_file(file.path, !file.client_authorities && file.key_path.empty());
     if (opened && !file.key_path.empty()) opened = open_tls_file(file.key_path, true);
     if (opened) continue;
-    const char* hint = opened.error().kind() == base::ErrorKind::not_found && !file.client_authorities ? "; make one with: popcert init" : "";
-    problems.push_back({opened.error().message() + hint});
+    const bool missing = opened.error().kind() == base::ErrorKind::not_found && !file.client_authorities;
+    const auto where = file.key_path.empty() ? fmt::format("--file {}", file.path) : fmt::format("--file {} --key-file {}", file.path, file.key_path);
+    problems.push_back({opened.error().message() + (missing ? fmt::format("; make one with: popcert init --host NAME {}", where) : std::string{})});
   }
 }
 

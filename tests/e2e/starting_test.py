@@ -239,7 +239,7 @@ def faults(site):
 
     attempt(2, "qpopper.config line 8", 'timeout = "5 minuts"', "use s, m or h", timeout="5 minuts")
     attempt(3, "spool-dir", "/nonexistent", "No such file", **{"spool-dir": "/nonexistent"})
-    attempt(3, "auth-db", "popauth -init", **{"auth-db": os.path.join(site.root, "missing")})
+    attempt(3, "auth-db", f"popauth -db {site.root}/missing -init", **{"auth-db": os.path.join(site.root, "missing")})
     attempt(3, "state-dir", "/proc/none", **{"state-dir": "/proc/none"})
     attempt(3, "mail-locks", "want dotlock, fcntl, flock, lease or none", **{"mail-locks": "lockf"})
     attempt(3, "listen", "not a numeric address", listen="mail.example.org:110")

@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(the_lower_expiry_is_announced) {
 }
 
 BOOST_AUTO_TEST_CASE(flags_with_a_sense_of_their_own) {
-  const auto line = read_command_line({"-R", "-sd", "-t", "/var/log/pop.trace", "-b", "/var/spool/bulls", "-uU", "-V", "-x", "-k", "-K", "pop", "-D", "host", "-B", "-L", "9"});
+  const auto line = read_command_line({"-R", "-sd", "-t", "/var/log/pop.trace", "-b", "/var/spool/bulls", "-uU", "-V", "-x", "-SV", "-k", "-K", "pop", "-D", "host", "-B", "-L", "9"});
   BOOST_TEST(!has_errors(line.problems));
   BOOST_TEST(!line.settings.boolean(Opt::reverse_lookup));
   BOOST_TEST(line.settings.source(Opt::reverse_lookup) == "command line");
@@ -176,8 +176,8 @@ BOOST_AUTO_TEST_CASE(flags_with_a_sense_of_their_own) {
   BOOST_TEST(line.settings.text(Opt::bulldir) == "/var/spool/bulls");
   BOOST_TEST(line.settings.boolean(Opt::user_options));
   BOOST_TEST(line.settings.boolean(Opt::spool_options));
-  // Two forgotten flags, and five obsolete ones.
-  BOOST_TEST(line.problems.size() == 7U);
+  // Three forgotten flags, and six obsolete ones.
+  BOOST_TEST(line.problems.size() == 9U);
   BOOST_TEST(read_command_line({"-t", "/x"}).settings.boolean(Opt::debug));
   BOOST_TEST(read_command_line({"-st/x"}).settings.boolean(Opt::debug));
   BOOST_TEST(read_command_line({"-st/x"}).settings.text(Opt::tracefile) == "/x");
