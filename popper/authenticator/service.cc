@@ -152,7 +152,8 @@ ipc::SessionGreeting Service::greeting_of(Client& client) {
     if (usable && *usable) greeting.mechanisms |= sasl::bit(scram_sha_256);
     if (usable && *usable && client.has_certificate && start_.take_certificates) greeting.mechanisms |= sasl::bit(external);
     if (usable && *usable && client.can_bind && start_.bind_channels) greeting.mechanisms |= sasl::bit(scram_sha_256_plus);
-    if (usable && *usable && start_.key.valid()) {
+    const auto apop = usable && *usable && start_.key.valid() ? verifier_.has_any_apop() : base::Result<bool>{false};
+    if (apop && *apop) {
       greeting.mechanisms |= sasl::bit(cram_md5);
       if (client.stamp.empty()) client.stamp = make_stamp();  // once: it stands in the greeting
     }

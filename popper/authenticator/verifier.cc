@@ -54,7 +54,7 @@ std::string make_dummy_record() {
 }  // namespace
 
 Verifier::Verifier(std::string database_path, uid_t owner, base::Clock& clock)
-    : path_(std::move(database_path)), owner_(owner), remembered_(clock), dummy_record_(make_dummy_record()) {}
+    : path_(std::move(database_path)), owner_(owner), clock_(clock), remembered_(clock), dummy_record_(make_dummy_record()) {}
 
 std::string_view words(Reason reason) {
   switch (reason) {
@@ -233,6 +233,25 @@ Result<bool> Verifier::has_any_account() {
   auto count = (*database)->count();
   if (!count) return count.error();
   return *count > 0;
+}
+
+Result<bool> Verifier::has_any_apop() {
+  constexpr std::int64_t kBelievedMs = 5000;
+  auto database = this->database();
+  if (!database) return database.error();
+  auto count = (*database)->count();
+  if (!count) return count.error();
+  const auto now = clock_.monotonic_ms();
+  if (*count == 0 || (*count == without_apop_ && now < without_apop_until_ms_)) return false;
+  bool found = false;
+  auto listed = (*database)->list([&](std::string_view, const Result<Account>& account) {
+    found = account && !account->sealed_apop.empty();
+    return !found;
+  });
+  if (!listed) return listed.error();
+  without_apop_ = found ? 0 : *count;
+  without_apop_until_ms_ = now + kBelievedMs;
+  return found;
 }
 
 }  // namespace qpop::authenticator

@@ -88,9 +88,11 @@ class Verifier {
   /// Errors  those of authdb::Database::open(): not_found means that there is no database.
   [[nodiscard]] base::Result<bool> has_apop(std::string_view user);
 
-  /// True when the database opens and holds an account: the greeting carries a stamp for APOP only then.
-  /// Errors  as has_apop().
+  /// True when the database opens and holds an account. Errors  as has_apop().
   [[nodiscard]] base::Result<bool> has_any_account();
+  /// The same of an account with an APOP secret: the greeting carries a stamp, and CRAM-MD5 is offered, only then. That there is none is
+  /// believed for five seconds while the number of accounts stays the same.
+  [[nodiscard]] base::Result<bool> has_any_apop();
 
  private:
   /// The open database; reopened when another file has taken its name.
@@ -105,7 +107,10 @@ class Verifier {
   uid_t owner_;
   std::optional<authdb::Database> database_;
   base::Secret key_;
+  base::Clock& clock_;
   RememberedPasswords remembered_;
+  std::uint64_t without_apop_ = 0;  ///< accounts, when none had an APOP secret
+  std::int64_t without_apop_until_ms_ = 0;
   std::string dummy_record_;  // what is read for names without account
   std::string dummy_sealed_;  // what is opened for users without APOP secret
 };

@@ -247,6 +247,26 @@ BOOST_FIXTURE_TEST_CASE(a_password_that_matched_costs_no_rounds_for_a_minute_whi
   BOOST_TEST(rounds_of("other", Outcome::refused) == kMinIterations);
 }
 
+BOOST_FIXTURE_TEST_CASE(whether_any_account_has_an_apop_secret_is_known, Fixture) {
+  BOOST_TEST(*verifier.has_any_apop());
+  std::filesystem::remove(path);
+  std::filesystem::remove(key_path_of(path));
+  const auto ok = initialise({.path = path, .owner = ::geteuid(), .group = ::getegid(), .iterations = kMinIterations});
+  BOOST_REQUIRE_MESSAGE(ok, why(ok));
+  BOOST_TEST(!*verifier.has_any_apop());
+  add("bob", "noapop", false, false);
+  BOOST_TEST(*verifier.has_any_account());
+  BOOST_TEST(!*verifier.has_any_apop());
+  add("ada", "tanstaaf", true, false);
+  BOOST_TEST(*verifier.has_any_apop());
+  add("ada", "tanstaaf", false, false);
+  BOOST_TEST(!*verifier.has_any_apop());
+  add("ada", "tanstaaf", true, false);
+  BOOST_TEST(!*verifier.has_any_apop());  // as many accounts as before
+  clock.advance_ms(5000);
+  BOOST_TEST(*verifier.has_any_apop());
+}
+
 struct CramCase {
   const char* user;
   const char* secret;
