@@ -19,10 +19,11 @@ SMOKE = os.environ.get("QPOP_LONG") != "1"
 
 
 def resident_kib(pid):
+    """0 of one that has just ended."""
     try:
         with open(f"/proc/{pid}/status") as file:
-            return next((int(line.split()[1]) for line in file if line.startswith("VmRSS:")), 0)
-    except FileNotFoundError:
+            return sum(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+    except (FileNotFoundError, ProcessLookupError):
         return 0
 
 
