@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <string_view>
 
 #include "common/mbox/header_field.h"
 #include "common/spool/naming.h"
@@ -45,7 +47,7 @@ std::optional<ReadMark> mark_of(const Record& record, std::string_view header) {
 
 std::uint64_t growth_of(const std::vector<ReadMark>& marks) {
   std::uint64_t added = 0;
-  for (const auto& mark : marks) added += mark.line.size() - std::min<std::uint64_t>(mark.removed, mark.line.size());
+  for (const auto& mark : marks) added += mark.line.size() - mark.removed;
   return added;
 }
 

@@ -16,7 +16,7 @@ namespace qpop::spool {
 struct ReadMark {
   std::size_t kept = 0;       ///< its place in UpdatePlan::kept
   std::uint64_t offset = 0;   ///< of the line in the spool before the update
-  std::uint32_t removed = 0;  ///< octets of an older line
+  std::uint32_t removed = 0;  ///< octets of an older line, no more than `line` has
   std::string line;           ///< with the line end that the header has
 };
 
