@@ -51,14 +51,6 @@ struct Input {
   Entries entries;
 };
 
-/// FILE, or FILE.pag when that is a gdbm file: what ndbm programs were given is the name without its ending.
-Result<base::UniqueFd> open_source(const std::string& name) {
-  auto fd = open_input(name);
-  if (fd || fd.error().kind() != ErrorKind::not_found) return fd;
-  auto pag = open_input(name + ".pag");
-  return pag ? std::move(pag) : std::move(fd);
-}
-
 Result<Input> read_records(int fd, Format format) {
   auto pairs = gdbm::read_records(fd);
   if (!pairs) return pairs.error();
@@ -80,7 +72,7 @@ Result<Input> read_input(const Command& command) {
   const auto wanted = format_of_name(command.format);
   if (!command.format.empty() && !wanted)
     return Error{ErrorKind::denied, "-format: qpopper, mailutils, solid-pop3d, dovecot or text"};
-  auto fd = open_source(command.file);
+  auto fd = gdbm::open_database(command.file, open_input);
   if (!fd) return fd.error();
   std::array<char, 16> head{};
   const ssize_t got = ::pread(fd->get(), head.data(), head.size(), 0);

@@ -103,6 +103,13 @@ bool is_berkeley_db(std::string_view head) {
   return false;
 }
 
+Result<base::UniqueFd> open_database(const std::string& file, const std::function<Result<base::UniqueFd>(const std::string&)>& open) {
+  auto fd = open(file);
+  if (fd || fd.error().kind() != ErrorKind::not_found) return fd;
+  auto pag = open(file + ".pag");
+  return pag || pag.error().kind() != ErrorKind::not_found ? std::move(pag) : std::move(fd);
+}
+
 Result<Pairs> read_records(int fd, const GiveUpRights& give_up) {
   auto answer = priv::ask_child(kMostOctets, [&](int out) { return work(fd, out, give_up); });
   const Error too_large{ErrorKind::limit, "too many or too large records"};

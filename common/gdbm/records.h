@@ -10,11 +10,15 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/base/unique_fd.h"
 
 namespace qpop::gdbm {
 
 /// True for Berkeley DB files, which are not read: for the message.
 [[nodiscard]] bool is_berkeley_db(std::string_view head);
+
+/// FILE, or FILE.pag: what ndbm programs were given is the name without its ending. Errors: those of `open`, for FILE.pag when that exists.
+[[nodiscard]] base::Result<base::UniqueFd> open_database(const std::string& file, const std::function<base::Result<base::UniqueFd>(const std::string&)>& open);
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 

@@ -42,14 +42,9 @@ constexpr unsigned kMostSeconds = 60;  // for one user, whose option files may l
 constexpr std::size_t kMostOctets = 1000;
 constexpr const char* kWritten = "written";
 
-/// FILE, or FILE.pag: what ndbm programs were given is the name without its ending.
-Result<UniqueFd> open_database(const std::string& path) {
-  const auto open = [](const std::string& name) { return UniqueFd{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)}; };
-  UniqueFd fd = open(path);
-  if (!fd.valid() && errno == ENOENT) {
-    fd = open(path + ".pag");
-    if (!fd.valid() && errno == ENOENT) return Error{ErrorKind::not_found, "no such file, and none with .pag behind its name"};
-  }
+Result<UniqueFd> open_file(const std::string& path) {
+  UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+  if (!fd.valid() && errno == ENOENT) return Error{ErrorKind::not_found, "no such file, and none with .pag behind its name"};
   if (!fd.valid()) return Error::from_errno(errno, "open");
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return Error::from_errno(errno, "fstat");
@@ -58,7 +53,7 @@ Result<UniqueFd> open_database(const std::string& path) {
 }
 
 Result<gdbm::Pairs> read_database(const BulletinTask& task) {
-  const auto fd = open_database(task.path);
+  const auto fd = gdbm::open_database(task.path, open_file);
   if (!fd) return fd.error();
   std::array<char, 16> head{};
   const ssize_t got = ::pread(fd->get(), head.data(), head.size(), 0);
