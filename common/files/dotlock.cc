@@ -20,6 +20,7 @@ using base::Error;
 using base::ErrorKind;
 using base::Result;
 using base::Status;
+using base::UniqueFd;
 
 namespace {
 
@@ -105,10 +106,22 @@ Result<bool> DirectDotlock::create_by_link() {
   return false;
 }
 
+Result<bool> DirectDotlock::create_with_content(const std::string& text) {
+  auto fd = again([&] { return fs_.unnamed_file(folder_, 0600); });
+  if (!fd) return fd.error();
+  static_cast<void>(write_all(fs_, fd->get(), text, 0));
+  auto named = again([&] { return fs_.name_file(fd->get(), folder_, name_); });
+  if (!named && named.error().errno_value() == EEXIST) return false;
+  if (!named) return named.error();
+  return keep(std::move(*fd));
+}
+
 Result<bool> DirectDotlock::create() {
   if (creation_ == LockCreation::link) return create_by_link();
-  // Known before: who is killed between the two calls leaves an empty file, which is judged by its age alone.
   const auto text = content();
+  // Who is killed between open(2) and write(2) of a file with a name leaves it empty, and an empty lock file is judged by
+  // its age alone. So it gets its name last, where the file system can.
+  if (auto made = create_with_content(text)) return made;
   auto fd = again([&] { return fs_.open_at(folder_, name_, O_WRONLY | O_CREAT | O_EXCL, 0600); });
   if (!fd) {
     if (fd.error().errno_value() == EEXIST) return false;
@@ -117,13 +130,17 @@ Result<bool> DirectDotlock::create() {
   // The name alone is the lock; without its content it can only not be judged stale by pid. So a full disk is no reason
   // to fail.
   static_cast<void>(write_all(fs_, fd->get(), text, 0));
-  auto status = again([&] { return fs_.status(fd->get()); });
+  return keep(std::move(*fd));
+}
+
+Result<bool> DirectDotlock::keep(UniqueFd fd) {
+  auto status = again([&] { return fs_.status(fd.get()); });
   if (!status) {
     static_cast<void>(remove_if_present(fs_, folder_, name_));
     return status.error().at("make the lock file", name_);
   }
   made_ = *status;
-  fd_ = std::move(*fd);
+  fd_ = std::move(fd);
   return true;
 }
 

@@ -31,7 +31,7 @@ class Dotlock {
 };
 
 enum class LockCreation : std::uint8_t {
-  exclusive_open,  ///< O_EXCL
+  exclusive_open,  ///< linked from a file without a name, or O_EXCL
   link,            ///< under another name, then link(2): for NFS servers whose O_EXCL is not atomic
 };
 
@@ -51,7 +51,8 @@ struct LockState {
 /// Looks and breaks nothing. `name`: of the lock file. Errors: not_found: no lock stands; io, denied.
 [[nodiscard]] base::Result<LockState> look_at_lock(FileSystem& fs, std::int64_t now_ns, int folder, const std::string& name);
 
-/// Makes the file itself: mode 0600. Inside "PID\n", which other programs read too, and "popper HOST BOOT SPACE\n".
+/// Makes the file itself: mode 0600. Inside "PID\n", which other programs read too, and "popper HOST BOOT SPACE\n"; it
+/// gets its name when it has its content, where the file system can.
 /// A stale lock of somebody else is broken only when the caller holds the kernel locks, so two of us never break one lock
 /// at the same time.
 class DirectDotlock final : public Dotlock {
@@ -68,6 +69,8 @@ class DirectDotlock final : public Dotlock {
  private:
   base::Result<bool> create();
   base::Result<bool> create_by_link();
+  base::Result<bool> create_with_content(const std::string& text);
+  base::Result<bool> keep(base::UniqueFd fd);
   base::Result<bool> remove_stale();
   [[nodiscard]] std::string content();
 

@@ -138,6 +138,18 @@ Status SystemFileSystem::link_at(int folder, const std::string& from, const std:
   return checked(::linkat(folder, from.c_str(), folder, to.c_str(), 0), "link");
 }
 
+Result<UniqueFd> SystemFileSystem::unnamed_file(int folder, unsigned mode) {
+  return SystemFileSystem::open_at(folder, ".", O_TMPFILE | O_WRONLY, mode);
+}
+
+Status SystemFileSystem::name_file(int fd, int folder, const std::string& name) {
+  // Without a right of its own this call is for kernels since 6.10; the other way needs /proc.
+  if (::linkat(fd, "", folder, name.c_str(), AT_EMPTY_PATH) == 0) return {};
+  if (errno == EEXIST) return Error::from_errno(EEXIST, "link");
+  const std::string self = fmt::format("/proc/self/fd/{}", fd);
+  return checked(::linkat(AT_FDCWD, self.c_str(), folder, name.c_str(), AT_SYMLINK_FOLLOW), "link");
+}
+
 Status SystemFileSystem::unlink_at(int folder, const std::string& name) {
   return checked(::unlinkat(folder, name.c_str(), 0), "unlink");
 }

@@ -57,6 +57,11 @@ class FileSystem {
   virtual base::Status sync_directory(int folder) = 0;
   virtual base::Status rename_at(int folder, const std::string& from, const std::string& to) = 0;
   virtual base::Status link_at(int folder, const std::string& from, const std::string& to) = 0;
+  /// A file for writing in `folder` that has no name yet, so that it is gone with the process that made it.
+  /// Fails where the file system, or an old kernel, has no such files: then make it under its name.
+  virtual base::Result<base::UniqueFd> unnamed_file(int folder, unsigned mode) = 0;
+  /// Gives it its name; EEXIST: the name is taken.
+  virtual base::Status name_file(int fd, int folder, const std::string& name) = 0;
   virtual base::Status unlink_at(int folder, const std::string& name) = 0;
   virtual base::Status make_directory_at(int folder, const std::string& name, unsigned mode) = 0;
   virtual base::Status close(base::UniqueFd fd) = 0;
@@ -97,6 +102,8 @@ class SystemFileSystem : public FileSystem {
   base::Status sync_directory(int folder) override;
   base::Status rename_at(int folder, const std::string& from, const std::string& to) override;
   base::Status link_at(int folder, const std::string& from, const std::string& to) override;
+  base::Result<base::UniqueFd> unnamed_file(int folder, unsigned mode) override;
+  base::Status name_file(int fd, int folder, const std::string& name) override;
   base::Status unlink_at(int folder, const std::string& name) override;
   base::Status make_directory_at(int folder, const std::string& name, unsigned mode) override;
   base::Status close(base::UniqueFd fd) override;

@@ -127,6 +127,14 @@ class FaultFileSystem : public spool::SystemFileSystem {
     if (auto error = enter("link " + to)) return *error;
     return SystemFileSystem::link_at(folder, from, to);
   }
+  base::Result<base::UniqueFd> unnamed_file(int folder, unsigned mode) override {
+    if (auto error = enter("unnamed_file")) return *error;
+    return SystemFileSystem::unnamed_file(folder, mode);
+  }
+  base::Status name_file(int fd, int folder, const std::string& name) override {
+    if (auto error = enter("name_file " + name)) return *error;
+    return SystemFileSystem::name_file(fd, folder, name);
+  }
   base::Status unlink_at(int folder, const std::string& name) override {
     if (auto error = enter("unlink " + name)) return *error;
     return SystemFileSystem::unlink_at(folder, name);

@@ -63,6 +63,11 @@ class RecordingFileSystem : public FaultFileSystem {
     if (fd) fds_.erase(fd->get());
     return fd;
   }
+  base::Result<base::UniqueFd> unnamed_file(int folder, unsigned mode) override {
+    auto fd = FaultFileSystem::unnamed_file(folder, mode);
+    if (fd) fds_.erase(fd->get());
+    return fd;
+  }
   base::Result<std::size_t> write_at(int fd, std::string_view bytes, std::uint64_t offset) override {
     const bool was_dead = dead();
     const auto file = fds_.find(fd);

@@ -233,4 +233,46 @@ BOOST_AUTO_TEST_CASE(a_refused_lease_is_no_failure) {
   BOOST_TEST(in_child([&] { return open_without_waiting(drop.spool_path()); }) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_process_that_dies_leaves_no_lock_file_without_its_content) {
+  std::size_t with_lock = 0;
+  bool died = true;
+  for (std::size_t at = 0; died; ++at) {
+    MaildropFixture drop;
+    FakeClock clock;
+    FaultFileSystem fs{clock, {.kind = Fault::Kind::die, .at = at}};
+    DirectDotlock lock{fs, clock, drop.spool_folder(), "ada"};
+    const auto got = lock.try_lock(false);
+    died = fs.dead();
+    BOOST_TEST(got.has_value() == !died);
+    if (!std::filesystem::exists(drop.lock_path())) continue;
+    ++with_lock;
+    const auto content = MaildropFixture::read_file(drop.lock_path());
+    BOOST_TEST(content.ends_with("\npopper testhost first-boot 4026531836\n"), "call " << at << ": '" << content << "'");
+    // So the next one does not wait for its age.
+    fs.revive();
+    fs.set_processes_exist(false);
+    DirectDotlock next{fs, clock, drop.spool_folder(), "ada"};
+    BOOST_TEST(*next.try_lock(true));
+  }
+  BOOST_TEST(with_lock >= 2U);
+}
+
+BOOST_AUTO_TEST_CASE(where_a_file_must_have_a_name_the_lock_is_made_under_it) {
+  for (const std::string_view missing : {"unnamed_file", "name_file"}) {
+    for (const int errno_value : {EOPNOTSUPP, ENOENT, EPERM}) {
+      MaildropFixture drop;
+      FakeClock clock;
+      FaultFileSystem fs{clock, {.kind = Fault::Kind::fail_from, .errno_value = errno_value, .only = missing}};
+      DirectDotlock lock{fs, clock, drop.spool_folder(), "ada"};
+      BOOST_TEST(*lock.try_lock(false));
+      DirectDotlock other{fs, clock, drop.spool_folder(), "ada"};
+      BOOST_TEST(!*other.try_lock(true));
+      BOOST_TEST(MaildropFixture::read_file(drop.lock_path()).starts_with(fmt::format("{}\n", ::getpid())));
+      BOOST_TEST(lock.unlock().has_value());
+      BOOST_TEST(std::distance(std::filesystem::directory_iterator{drop.lock_path().substr(0, drop.lock_path().rfind('/'))},
+                               std::filesystem::directory_iterator{}) == 0);
+    }
+  }
+}
+
 }  // namespace
