@@ -69,13 +69,12 @@ monitor::Roles bind_roles() {
     return signer::run_signer({task.uid, task.gid, task.empty_root, task.ciphers, task.only_1_2, task.only_1_3, std::move(task.monitor)});
   };
   roles.checker = [](monitor::CheckerTask task) {
-    if (task.profile.valid()) return checker::run_certificate_checker({std::move(task.authenticator), std::move(task.profile), task.uid, task.gid, task.empty_root});
-    checker::Start start;
-    start.authenticator = std::move(task.authenticator);
+    return checker::run_certificate_checker({std::move(task.authenticator), std::move(task.profile), task.uid, task.gid, task.empty_root});
+  };
+  roles.checker_starter = [](monitor::CheckerStarterTask task) {
+    checker::StarterStart start{std::move(task.monitor), {}, task.honour_password_age};
     for (const auto& name : task.backends) start.backends.push_back(name == "pam" ? checker::Backend::pam : checker::Backend::shadow);
-    start.client = task.client;
-    start.honour_password_age = task.honour_password_age;
-    return checker::run_checker(std::move(start));
+    return checker::run_checker_starter(std::move(start));
   };
   roles.program = [](monitor::ProgramTask task) {
     return program::run_program({std::move(task.command), std::move(task.arguments), std::move(task.environment), task.uid, task.gid,

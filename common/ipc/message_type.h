@@ -55,6 +55,7 @@ enum class MessageType : std::uint16_t {
   login_decision,
   request_checker,
   checker_channel,
+  start_checker,
   cram_begin,
   cram_challenge,
   verify_cram,

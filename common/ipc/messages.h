@@ -144,6 +144,12 @@ struct CheckerChannel {
   SessionId session{};
 };
 
+/// Monitor to the process that forks checkers, with one end of a pair whose other end the authenticator gets.
+struct StartChecker {
+  static constexpr auto kType = MessageType::start_checker;
+  FixedText<64> client;  ///< numeric address
+};
+
 struct SessionGreeting {
   static constexpr auto kType = MessageType::session_greeting;
   FixedText<320> stamp;  ///< APOP time stamp with its angle brackets; empty when APOP cannot be used

@@ -29,7 +29,7 @@ base::Status prepare(const Start& start) {
   const rlimit none{0, 0};
   if (::setrlimit(RLIMIT_CORE, &none) != 0) return base::Error::from_errno(errno, "setrlimit core");
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return base::Error::from_errno(errno, "prctl dumpable");
-  // The monitor kills what is late; this is for the case that it cannot any more.
+  // Its parent kills what is late; this is for the case that it cannot any more.
   (void)::signal(SIGALRM, SIG_DFL);
   ::alarm(kMostSeconds + 1);
   return {};

@@ -15,6 +15,7 @@
 namespace qpop::checker {
 
 inline constexpr unsigned kMostSeconds = 30;
+inline constexpr const char* kPamService = "qpopper";
 
 enum class Backend : std::uint8_t { pam, shadow };
 
@@ -27,6 +28,16 @@ struct Start {
 
 /// Answers one CheckSystemPassword with a SystemVerdict. Returns the exit code.
 int run_checker(Start start);
+
+/// What forks a checker for each login.
+struct StarterStart {
+  ipc::Channel monitor;  ///< StartChecker comes from there, with one end of a pair that leads to the authenticator
+  std::vector<Backend> backends;
+  bool honour_password_age = true;
+};
+
+/// Until the monitor closes its end, and the last checker has ended. Ended by SIGKILL, it takes its checkers with it. Returns the exit code.
+int run_checker_starter(StarterStart start);
 
 /// One client's certificate, for AUTH EXTERNAL: the proof is taken apart in a process that has no right and ends after it.
 struct CertificateStart {

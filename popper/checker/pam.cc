@@ -17,8 +17,6 @@ namespace qpop::checker {
 
 namespace {
 
-constexpr const char* kService = "qpopper";
-
 struct Conversation {
   const std::string& user;
   const base::Secret& password;
@@ -95,7 +93,7 @@ Answer ask_pam(const std::string& user, const base::Secret& password, const std:
   Conversation conversation{user, password};
   const pam_conv calls{converse, &conversation};
   pam_handle_t* raw = nullptr;
-  int code = ::pam_start(kService, user.c_str(), &calls, &raw);
+  int code = ::pam_start(kPamService, user.c_str(), &calls, &raw);
   const std::unique_ptr<pam_handle_t, HandleEnd> handle{raw, HandleEnd{&code}};
   if (code != PAM_SUCCESS) return {ipc::SystemOutcome::temporary_failure, "PAM cannot be started for service qpopper"};
   // Before anything is asked: modules keep out hosts, and log them (the original told them afterwards).

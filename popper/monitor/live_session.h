@@ -67,9 +67,15 @@ struct MaildropJob {
   bool reaped = false;
 };
 
-/// A process that asks the system about one password.
+/// A process that judges a certificate.
 struct CheckerProcess {
   std::int64_t deadline_ms = 0;
+};
+
+/// The process that forks those who ask the system about one password.
+struct CheckerStarterProcess {
+  pid_t pid = -1;  ///< of a helper process; none yet
+  std::int64_t started_ms = 0;
 };
 
 struct SignerProcess {

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the authenticator says of a session: a password was right, or wrong, or the system must be asked about it.
 // Runs as: root, or the user who started the server. Passwords never come here.
-#include <array>
-#include <csignal>
-
 #include "common/base/text.h"
 #include "common/log/log.h"
 #include "popper/monitor/login_line.h"
@@ -15,8 +12,6 @@ namespace qpop::monitor {
 namespace {
 
 using config::Opt;
-
-constexpr std::size_t kMostCheckers = 16;  // the authenticator wants eight at a time; some that have answered are not gone yet
 
 }  // namespace
 
@@ -101,27 +96,6 @@ void Monitor::on_login_failed(const ipc::LoginFailed& message) {
   if (session == nullptr || session->phase != Phase::authorization) return;
   if (message.mechanism <= ipc::LoginMechanism::external) ++counters_.failed_logins.at(static_cast<std::size_t>(message.mechanism));
   log_failed_login(*session, message.user.view(), message.reason.view());
-}
-
-/// The request names a session and nothing else: what is asked, the two of them settle between themselves.
-void Monitor::on_request_checker(const ipc::Channel& authenticator, const ipc::RequestChecker& message) {
-  const LiveSession* session = find_session(message.session);
-  ipc::CheckerChannel answer;
-  answer.session = message.session;
-  const bool certificate = message.certificate != 0;
-  const bool possible = certificate ? profile_.file.valid() && !settings_.text(Opt::tls_client_ca_file).empty() : !system_backends(settings_, environment_).empty();
-  const bool allowed = session != nullptr && session->phase == Phase::authorization && checkers_.size() < kMostCheckers && possible;
-  auto channel = allowed ? spawn_checker(*session, certificate) : base::Result<ipc::Channel>{base::Error{base::ErrorKind::denied, "not now"}};
-  const std::array<int, 1> end{channel ? channel->fd() : -1};
-  const auto ends = std::span{end}.first(channel ? 1U : 0U);
-  if (auto sent = authenticator.send(answer, ends, false); !sent) log::error("authenticator: {}", sent.error().message());
-}
-
-/// A module that hangs holds one process, not a place for ever.
-void Monitor::end_late_checkers(std::int64_t now) {
-  for (const auto& [pid, checker] : checkers_) {
-    if (now >= checker.deadline_ms) ::kill(pid, SIGKILL);
-  }
 }
 
 }  // namespace qpop::monitor

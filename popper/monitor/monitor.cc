@@ -152,7 +152,7 @@ int Monitor::loop() {
     check_deadlines();
     if (recovery_ == nullptr && !single_ && !stopping_ && clock_.monotonic_ms() >= spares_again_ms_) refill_spares();
   }
-  for (const auto& [pid, checker] : checkers_) ::kill(pid, SIGKILL);  // nobody waits for its answer any more
+  end_checkers();
   if (recovery_ == nullptr) log::info("Server: {}", single_ ? "session served" : "stopped");
   return 0;
 }
@@ -253,9 +253,13 @@ void Monitor::on_child(pid_t pid, int status) {
     on_job_end(ended, killed, WEXITSTATUS(status), how);
   } else if (on_helper_end(pid)) {
     // It told what there was to tell.
+    if (pid == checker_starter_.pid) {
+      log::error("process {} that starts those who ask the system about logins ended: {}", pid, how);
+      checker_starter_ = {};
+    }
   } else if (checkers_.erase(pid) != 0) {
     // The authenticator sees the end of its channel.
-    if (killed) log::error("process {} that asked the system about a login ended: {}", pid, how);
+    if (killed) log::error("process {} that judged a certificate ended: {}", pid, how);
   } else if (on_signer_end(pid, how)) {
     return;
   } else if (const auto authenticator = authenticators_.find(pid); authenticator != authenticators_.end()) {
@@ -323,6 +327,7 @@ void Monitor::reload_settings() {
   // A fresh authenticator reads database and key anew; the old one ends with the sessions it still serves.
   for (auto& [pid, process] : authenticators_) retire(process);
   spawn_authenticator();
+  retire_checker_starter();
   reload_tls();
   open_metrics_socket();
   log::info("configuration reloaded");

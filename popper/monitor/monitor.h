@@ -93,7 +93,6 @@ class Monitor {
   void refill_spares();
   bool spawn_authenticator();
   bool spawn_signer();
-  base::Result<ipc::Channel> spawn_checker(const LiveSession& session, bool certificate);
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
   void end_session(pid_t pid, bool kill);
 
@@ -165,12 +164,19 @@ class Monitor {
   // logins.cc: what the authenticator says of a session
   void on_login_accepted(const ipc::Channel& authenticator, const ipc::LoginAccepted& message);
   void on_login_failed(const ipc::LoginFailed& message);
-  void on_request_checker(const ipc::Channel& authenticator, const ipc::RequestChecker& message);
   void log_login(const LiveSession& session);
   void log_timing(const LiveSession& session);
   void log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason);
   [[nodiscard]] base::Status check_rules(std::string_view user);
+
+  // checkers.cc: who asks the system about a password, and who judges a certificate
+  void on_request_checker(const ipc::Channel& authenticator, const ipc::RequestChecker& message);
+  base::Result<ipc::Channel> spawn_certificate_checker();
+  base::Result<ipc::Channel> start_checker(const LiveSession& session);
+  bool spawn_checker_starter();
+  void retire_checker_starter();
   void end_late_checkers(std::int64_t now);
+  void end_checkers();
   friend struct RequestTable;
   friend struct JobRequestTable;
 
@@ -198,6 +204,7 @@ class Monitor {
   std::map<pid_t, MaildropJob> jobs_;
   std::map<pid_t, AuthenticatorProcess> authenticators_;
   std::map<pid_t, CheckerProcess> checkers_;
+  CheckerStarterProcess checker_starter_;
   std::map<pid_t, SignerProcess> signers_;
   pid_t newest_signer_ = -1;
   TlsProfile profile_;

@@ -59,15 +59,19 @@ struct AuthenticatorTask {
   ipc::Channel monitor;
 };
 
-/// Asks the system about one password, or judges one client's certificate.
+/// Judges one client's certificate.
 struct CheckerTask {
   ipc::Channel authenticator;
-  base::UniqueFd profile;  ///< valid: a certificate is to be judged; then it gives up all rights before
+  base::UniqueFd profile;
   uid_t uid = 0;
   gid_t gid = 0;
   std::string empty_root;
+};
+
+/// Forks processes that ask the system about one password.
+struct CheckerStarterTask {
+  ipc::Channel monitor;
   std::vector<std::string> backends;  ///< "pam", "shadow", in the order in which they are asked
-  std::string client;                 ///< numeric address
   bool honour_password_age = true;
 };
 
@@ -117,6 +121,7 @@ struct Roles {
   std::function<int(AuthenticatorTask)> authenticator;
   std::function<int(MaildropTask)> maildrop;
   std::function<int(CheckerTask)> checker;
+  std::function<int(CheckerStarterTask)> checker_starter;
   std::function<int(SignerTask)> signer;
   std::function<int(ProgramTask)> program;
   std::function<int(ResolverTask)> resolver;

@@ -56,8 +56,6 @@ base::UniqueFd open_penalties(const std::string& path, const priv::Account& owne
   return {};
 }
 
-constexpr std::int64_t kCheckerMs = 30'000;
-
 }  // namespace
 
 bool is_safe_name(std::string_view name) {
@@ -169,26 +167,6 @@ bool Monitor::spawn_signer() {
   watch(process.channel.fd(), [this, pid] { on_signer_message(pid); });
   send_tls_files(process);
   return true;
-}
-
-base::Result<ipc::Channel> Monitor::spawn_checker(const LiveSession& session, bool certificate) {
-  auto pair = ipc::Channel::pair();
-  if (!pair) return pair.error();
-  CheckerTask task;
-  task.authenticator = std::move(pair->second);
-  task.backends = system_backends(settings_, environment_);
-  task.client = session.client.text;
-  task.honour_password_age = settings_.boolean(Opt::check_password_expired);
-  if (certificate) {
-    task.profile.reset(::fcntl(profile_.file.get(), F_DUPFD_CLOEXEC, 0));
-    task.uid = environment_.tls_user.uid;
-    task.gid = environment_.tls_user.gid;
-    task.empty_root = empty_root_;
-  }
-  const pid_t pid = fork_role("popper-check", [&] { return roles_.checker(std::move(task)); });
-  if (pid < 0) return base::Error{base::ErrorKind::io, "fork failed"};
-  checkers_[pid] = {clock_.monotonic_ms() + kCheckerMs};
-  return std::move(pair->first);
 }
 
 base::Result<MailOwner> Monitor::find_owner(std::string_view user) {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Measures popper beside other POP3 servers in one run, pairs interleaved, and prints medians and ratios.
 
-Usage: bench.py [--messages N] [--octets N] [--rounds N] [--cases A,B] [--peers popa3d,dovecot,mailutils] [--out FOLDER] [--list] [--smoke]
+Usage: bench.py [--messages N] [--octets N] [--rounds N] [--cases A,B] [--clients 1,8] [--peers popa3d,dovecot,mailutils] [--out FOLDER] [--list] [--smoke]
 
 Needs root: a private mount namespace holds accounts, /var/mail and every server's files; nothing outside changes. Peers are started on loopback when
 their Debian packages are there or can be downloaded. Passwords are cheap to check everywhere (MD5-crypt for PAM, SCRAM or plain in databases), so that
@@ -152,6 +152,7 @@ def main():
     parser.add_argument("--octets", type=int, default=20150)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cases", default="")
+    parser.add_argument("--clients", default="1,8,16,64", help="of the case logins")
     parser.add_argument("--peers", default="popa3d,dovecot,mailutils")
     parser.add_argument("--out", default=os.path.join(TOP, "build", "bench"))
     parser.add_argument("--list", action="store_true")

@@ -162,7 +162,7 @@ def login_rate(run, server, clients, *options, tls=False):
 
 def logins(run):
     """Logins a second at 1, 8, 16, 64 clients: by PASS, APOP, over TLS, resumed."""
-    for clients in ((4,) if run.options.smoke else (1, 8, 16, 64)):
+    for clients in ((4,) if run.options.smoke else [int(number) for number in run.options.clients.split(",")]):
         rounds = max(1, run.rounds // 2)
         figures = interleaved(run, lambda server, n=clients: login_rate(run, server, n), rounds=rounds)
         if "popper-pam" in run.servers:

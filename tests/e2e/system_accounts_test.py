@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -210,10 +211,34 @@ def environment_case(site):
     assert answer.startswith(b"-ERR [SYS/TEMP]") and 25 < time.monotonic() - start < 40, answer
     wait_until(lambda: not checkers(site), what="end of the checker process")
     wait_until(lambda: "asked the system about a login ended: killed by signal 9" in site.log(), what="log line")
+    # With the process that starts checkers its checkers end; another takes its place.
+    client = Pop(site.connect())
+    client.ok("USER bob")
+    client.send(f"PASS {WORD}\r\n".encode())
+    pid, = wait_until(lambda: checkers(site), what="checker process")
+    starter, = starters(site)
+    os.kill(starter, signal.SIGKILL)
+    answer = client.line()
+    assert answer.startswith(b"-ERR [SYS/TEMP]"), answer
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), what="end of the checker process")
+    assert b"3 visible" in attempt(site, "ada", WORD), site.log()
+    assert "starts those who ask the system about logins ended: killed by signal 9" in site.log()
+    # A reload has one of its own; the one before goes when its last checker has gone.
+    before, = starters(site)
+    os.kill(site.process.pid, signal.SIGHUP)
+    wait_until(lambda: not os.path.exists(f"/proc/{before}"), what="end of the one before")
+    assert b"3 visible" in attempt(site, "ada", WORD), site.log()
+    last, = starters(site)
+    site.stop()
+    wait_until(lambda: name_of(last) != "popper-checks", what="end of the one after")
+
+
+def starters(site):
+    return [pid for pid in children(site.process.pid) if name_of(pid) == "popper-checks"]
 
 
 def checkers(site):
-    return [pid for pid in children(site.process.pid) if name_of(pid) == "popper-check"]
+    return [pid for starter in starters(site) for pid in children(starter) if name_of(pid) == "popper-check"]
 
 
 def inetd_case(site):
