@@ -71,8 +71,8 @@ base::Result<std::string> seal_apop(const Meta& meta, std::string_view name, con
   return digest::seal(meta.public_key, password.view(), associated(name));
 }
 
-base::Result<Secret> open_apop(const Secret& private_key, std::string_view name, std::string_view sealed) {
-  return digest::open_sealed(private_key, sealed, associated(name));
+base::Result<Secret> open_apop(const digest::Opener& opener, std::string_view name, std::string_view sealed) {
+  return opener.open(sealed, associated(name));
 }
 
 }  // namespace qpop::authdb

@@ -74,8 +74,7 @@ struct Meta {
 [[nodiscard]] base::Result<std::string> seal_apop(const Meta& meta, std::string_view name,
                                                   const base::Secret& password);
 
-/// Errors  those of digest::open_sealed(); denied when the value was moved from another account.
-[[nodiscard]] base::Result<base::Secret> open_apop(const base::Secret& private_key, std::string_view name,
-                                                   std::string_view sealed);
+/// Errors  those of digest::Opener::open(); denied when the value was moved from another account.
+[[nodiscard]] base::Result<base::Secret> open_apop(const digest::Opener& opener, std::string_view name, std::string_view sealed);
 
 }  // namespace qpop::authdb

@@ -159,11 +159,9 @@ Result<KeyPair> generate_key_pair() {
 }
 
 Result<PublicKey> public_key_of(const Secret& secret) {
-  if (secret.view().size() != kKeyOctets) return Error{ErrorKind::malformed, "private key is not 32 octets"};
-  const Key key = private_key(secret.view());
-  PublicKey out{};
-  if (!key || !export_public(key.get(), out)) return failed("reading a private key");
-  return out;
+  const auto opener = Opener::make(secret);
+  if (!opener) return opener.error();
+  return opener->public_key();
 }
 
 Result<std::string> seal(const PublicKey& recipient, std::string_view plain, std::string_view associated) {
@@ -184,22 +182,39 @@ Result<std::string> seal(const PublicKey& recipient, std::string_view plain, std
   return blob;
 }
 
-Result<Secret> open_sealed(const Secret& secret, std::string_view blob, std::string_view associated) {
+struct Opener::Ready {
+  Key mine;
+  PublicKey public_key{};
+};
+
+Opener::Opener(std::unique_ptr<Ready> ready) : ready_(std::move(ready)) {}
+Opener::Opener(Opener&&) noexcept = default;
+Opener& Opener::operator=(Opener&&) noexcept = default;
+Opener::~Opener() = default;
+
+const PublicKey& Opener::public_key() const { return ready_->public_key; }
+
+Result<Opener> Opener::make(const Secret& secret) {
+  if (secret.view().size() != kKeyOctets) return Error{ErrorKind::malformed, "private key is not 32 octets"};
+  auto ready = std::make_unique<Ready>();
+  ready->mine = private_key(secret.view());
+  if (!ready->mine || !export_public(ready->mine.get(), ready->public_key)) return failed("reading a private key");
+  return Opener{std::move(ready)};
+}
+
+Result<Secret> Opener::open(std::string_view blob, std::string_view associated) const {
   ++work().unsealed;
   if (blob.size() != kSealedOctets || static_cast<std::byte>(blob.front()) != kSealVersion) {
     return Error{ErrorKind::malformed, "sealed secret has an unknown form"};
   }
-  const auto recipient = public_key_of(secret);
-  if (!recipient) return recipient.error();
   PublicKey ephemeral{};
   std::memcpy(ephemeral.data(), blob.data() + 1, ephemeral.size());
-  const Key mine = private_key(secret.view());
   Wiped<kKeyOctets> shared;
   Derived derived;
   Wiped<kPlainOctets> plain;
   const Error refused{ErrorKind::denied, "sealed secret does not belong to this key and record, or is damaged"};
-  if (!mine || !agree(mine.get(), ephemeral, shared)) return refused;
-  if (!derive(shared, ephemeral, *recipient, derived)) return failed("HKDF");
+  if (!agree(ready_->mine.get(), ephemeral, shared)) return refused;
+  if (!derive(shared, ephemeral, ready_->public_key, derived)) return failed("HKDF");
   if (!decrypt(derived, associated, blob, plain)) return refused;
   return Secret{std::string_view{reinterpret_cast<const char*>(plain.bytes.data()) + 1, plain.bytes[0]}};
 }

@@ -70,7 +70,7 @@ base::Status Channel::send_raw(std::uint16_t type, std::span<const std::byte> pa
 }
 
 base::Result<Frame> Channel::receive(int wait_ms) const {
-  if (wait_ms >= 0) {
+  if (wait_ms > 0) {
     pollfd ready{fd_.get(), POLLIN, 0};
     int count = 0;
     while ((count = ::poll(&ready, 1, wait_ms)) < 0 && errno == EINTR) {
@@ -87,8 +87,10 @@ base::Result<Frame> Channel::receive(int wait_ms) const {
   message.msg_control = control.data();
   message.msg_controllen = control.size();
   ssize_t got = 0;
-  while ((got = ::recvmsg(fd_.get(), &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {
+  const int flags = MSG_CMSG_CLOEXEC | (wait_ms == 0 ? MSG_DONTWAIT : 0);
+  while ((got = ::recvmsg(fd_.get(), &message, flags)) < 0 && errno == EINTR) {
   }
+  if (got < 0 && errno == EAGAIN) return Error{ErrorKind::busy, "no message in time"};
   if (got < 0) return Error::from_errno(errno, "recvmsg");
   take_descriptors(message, frame.descriptors);
   if (got == 0) return Error{ErrorKind::not_found, "the other process closed its channel"};

@@ -27,6 +27,7 @@ base::Status confine(const Confinement& confinement) {
 }
 
 base::Status wall_in(const Limits& limits, std::span<const int> folders, Calls calls) {
+  prepare_filters();  // before no file can be written any more, not even one in memory
   if (auto done = tolerate(limit_resources(limits)); !done) return done;
   if (auto done = tolerate(restrict_files_to(folders)); !done) return done;
   switch (calls) {

@@ -3,18 +3,21 @@
 // Runs as: the role's own user, after the drop.
 #include "common/priv/sandbox.h"
 
+#include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <memory>
-#include <sys/stat.h>
+#include <vector>
 
 #include "common/base/unique_fd.h"
 
@@ -30,13 +33,32 @@ struct FilterFree {
 };
 using Filter = std::unique_ptr<void, FilterFree>;
 
-base::Status load(const Filter& filter) {
-  // A call number of another ABI (x32, i386) is not what the rules below were written for.
-  if (const int error = seccomp_load(filter.get()); error < 0) {
-    if (error == -EINVAL || error == -ENOSYS) return Error{ErrorKind::unsupported, "this kernel has no seccomp filters"};
-    return Error::from_errno(-error, "seccomp_load");
-  }
-  return {};
+/// What the kernel is given. Processes that are forked often get one that was made before the fork.
+using Program = std::vector<sock_filter>;
+
+/// A call number of another ABI (x32, i386) is not what the rules below were written for: libseccomp's own default kills for it.
+base::Result<Program> compile(const Filter& filter) {
+  // A tree of comparisons: the kernel walks the program once for each call number when it is loaded. Older libraries do without.
+  (void)seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  const base::UniqueFd file{::memfd_create("filter", MFD_CLOEXEC)};
+  if (!file.valid()) return Error::from_errno(errno, "memfd_create");
+  if (const int error = seccomp_export_bpf(filter.get(), file.get()); error < 0) return Error::from_errno(-error, "seccomp_export_bpf");
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) return Error::from_errno(errno, "fstat");
+  const auto size = static_cast<std::size_t>(status.st_size);
+  Program program(size / sizeof(sock_filter));
+  if (program.empty() || size % sizeof(sock_filter) != 0 || program.size() > BPF_MAXINSNS) return Error{ErrorKind::io, "no filter came out of libseccomp"};
+  if (::pread(file.get(), program.data(), size, 0) != static_cast<ssize_t>(size)) return Error{ErrorKind::io, "the filter was not read"};
+  return program;
+}
+
+base::Status load(const base::Result<Program>& program) {
+  if (!program) return program.error();
+  const sock_fprog given{static_cast<unsigned short>(program->size()), const_cast<sock_filter*>(program->data())};  // NOLINT: the kernel only reads it
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return Error::from_errno(errno, "prctl no_new_privs");
+  if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &given, 0, 0) == 0) return {};
+  if (errno == EINVAL || errno == ENOSYS) return Error{ErrorKind::unsupported, "this kernel has no seccomp filters"};
+  return Error::from_errno(errno, "prctl seccomp");
 }
 
 // The sanitizers' run time makes calls of its own choice; in such builds a foreign call is logged by the kernel, not punished.
@@ -104,9 +126,7 @@ base::Status set_limit(__rlimit_resource_t what, rlim_t value, const char* name)
   return {};
 }
 
-}  // namespace
-
-base::Status restrict_calls_of_session() {
+base::Result<Program> make_session_program() {
   const Filter filter{seccomp_init(kForeignCall)};
   if (!filter) return Error{ErrorKind::unsupported, "seccomp cannot be used"};
   int error = 0;
@@ -119,10 +139,10 @@ base::Status restrict_calls_of_session() {
     error = seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, &not_executable);
   }
   if (error < 0) return Error::from_errno(-error, "seccomp_rule_add");
-  return load(filter);
+  return compile(filter);
 }
 
-base::Status restrict_calls_of_file_role() {
+base::Result<Program> make_file_role_program() {
   const Filter filter{seccomp_init(SCMP_ACT_ALLOW)};
   if (!filter) return Error{ErrorKind::unsupported, "seccomp cannot be used"};
   for (const int call : kForbiddenCalls) {
@@ -130,8 +150,29 @@ base::Status restrict_calls_of_file_role() {
     // Calls that this architecture does not have need no rule.
     if (error < 0 && error != -EDOM && error != -EFAULT) return Error::from_errno(-error, "seccomp_rule_add");
   }
-  return load(filter);
+  return compile(filter);
 }
+
+const base::Result<Program>& session_program() {
+  static const auto program = make_session_program();
+  return program;
+}
+
+const base::Result<Program>& file_role_program() {
+  static const auto program = make_file_role_program();
+  return program;
+}
+
+}  // namespace
+
+void prepare_filters() {
+  (void)session_program();
+  (void)file_role_program();
+}
+
+base::Status restrict_calls_of_session() { return load(session_program()); }
+
+base::Status restrict_calls_of_file_role() { return load(file_role_program()); }
 
 base::Status restrict_files_to(std::span<const int> folders) {
   const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);

@@ -14,6 +14,9 @@
 
 namespace qpop::priv {
 
+/// Makes what the two functions below load, unless it is there. For a process that will fork many: a filter costs ten times as much to make as to load.
+void prepare_filters();
+
 /// Session role: an allow-list of at most 25 calls; anything else kills the process. No open, no socket, no fork, no exec.
 [[nodiscard]] base::Status restrict_calls_of_session();
 

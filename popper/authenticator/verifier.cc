@@ -91,7 +91,9 @@ std::string_view words(Reason reason) {
 Status Verifier::load_key(int fd) {
   auto key = authdb::read_key(fd);
   if (!key) return key.error();
-  key_ = std::move(*key);
+  auto opener = digest::Opener::make(*key);
+  if (!opener) return opener.error();
+  opener_ = std::move(*opener);
   return {};
 }
 
@@ -148,10 +150,8 @@ std::string Verifier::upgrade(std::string_view user, const Account& matched, con
 }
 
 Status Verifier::prepare_dummy(const authdb::Meta& meta) {
-  if (key_.empty()) return Error{ErrorKind::not_found, "no key was handed over"};
-  auto mine = digest::public_key_of(key_);
-  if (!mine) return mine.error();
-  if (*mine != meta.public_key) {
+  if (!opener_) return Error{ErrorKind::not_found, "no key was handed over"};
+  if (opener_->public_key() != meta.public_key) {
     return Error{ErrorKind::changed, "the key file " + authdb::key_path_of(path_) +
                                          " does not belong to this database; restart the server, "
                                          "or restore the key file together with its database"};
@@ -170,7 +170,7 @@ Verdict Verifier::check_digest(std::string_view user, std::string_view stamp, st
     return {Outcome::temporary_failure, Reason::no_key, ok.error().message()};
   const bool has_secret = found->exists && !found->account.sealed_apop.empty();
   const auto secret =
-      authdb::open_apop(key_, has_secret ? user : kDummyName, has_secret ? found->account.sealed_apop : dummy_sealed_);
+      authdb::open_apop(*opener_, has_secret ? user : kDummyName, has_secret ? found->account.sealed_apop : dummy_sealed_);
   if (!secret) return {Outcome::temporary_failure, Reason::database, secret.error().at("APOP secret").message()};
   const bool right = base::equal_constant_time(make(stamp, secret->view()), digest);
   if (const auto fault = fault_of(*found, user); fault != Reason::none) return refused(fault);

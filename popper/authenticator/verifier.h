@@ -106,7 +106,7 @@ class Verifier {
   std::string path_;
   uid_t owner_;
   std::optional<authdb::Database> database_;
-  base::Secret key_;
+  std::optional<digest::Opener> opener_;
   base::Clock& clock_;
   RememberedPasswords remembered_;
   std::uint64_t without_apop_ = 0;  ///< accounts, when none had an APOP secret

@@ -18,6 +18,7 @@
 #include <csignal>
 
 #include "common/log/log.h"
+#include "common/priv/sandbox.h"
 #include "popper/monitor/service_manager.h"
 #include "popper/monitor/startup.h"
 
@@ -76,6 +77,7 @@ base::Status Monitor::prepare_loop() {
 
 base::Status Monitor::prepare() {
   if (auto ready = prepare_loop(); !ready) return ready;
+  priv::prepare_filters();
   if (environment_.root) {
     empty_root_ = settings_.text(Opt::state_dir) + "/empty";
     if (::mkdir(empty_root_.c_str(), 0555) != 0 && errno != EEXIST) return base::Error::from_errno(errno, "mkdir").at("make folder", empty_root_);

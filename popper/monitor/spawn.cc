@@ -26,10 +26,13 @@ using config::Opt;
 
 /// A folder of ours: made when missing, handed to its owner. Existing folders of others are refused.
 base::Status ensure_folder(const std::string& path, mode_t mode, uid_t uid, gid_t gid) {
-  const bool made = ::mkdir(path.c_str(), mode) == 0;
-  if (!made && errno != EEXIST) return base::Error::from_errno(errno, "mkdir").at("make folder", path);
   struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) return base::Error::from_errno(errno, "lstat").at("folder", path);
+  bool made = false;
+  if (::lstat(path.c_str(), &status) != 0) {
+    made = ::mkdir(path.c_str(), mode) == 0;
+    if (!made && errno != EEXIST) return base::Error::from_errno(errno, "mkdir").at("make folder", path);
+    if (::lstat(path.c_str(), &status) != 0) return base::Error::from_errno(errno, "lstat").at("folder", path);
+  }
   // One that is ours still was not handed over when it was made: a crash, or its owner's quota. Nobody else can put one there.
   if (S_ISDIR(status.st_mode) && (made || (status.st_uid == ::geteuid() && uid != ::geteuid()))) {
     // The umask is 077; the wanted mode may be wider.

@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
 
 from harness import free_port, program, wait_until
 
@@ -40,35 +39,22 @@ class Peer:
 
 
 class Started(Peer):
-    """For each connection one process, as inetd starts it."""
+    """For each connection one process, started by inetd."""
 
-    def __init__(self, argv):
-        self.argv = argv
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.plain = self.listener.getsockname()[1]
-        self.children = []
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-
-    def serve(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            with client:
-                self.children = [child for child in self.children if child.poll() is None]
-                self.children.append(subprocess.Popen(self.argv, stdin=client, stdout=client, stderr=subprocess.DEVNULL))
+    def __init__(self, run, argv):
+        self.plain = free_port()
+        config = os.path.join(run.folder, f"inetd.{self.name}")
+        with open(config, "w") as file:
+            file.write(f"127.0.0.1:{self.plain} stream tcp nowait.1000000 root {argv[0]} {os.path.basename(argv[0])} {' '.join(argv[1:])}\n")
+        self.process = subprocess.Popen(["/usr/sbin/inetd", "-d", config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: answers(self.plain), what=self.name)
 
     def pids(self):
-        return [child.pid for child in self.children if child.poll() is None]
+        return tree(self.process.pid)
 
     def close(self):
-        self.listener.close()
-        for child in self.children:
-            if child.poll() is None:
-                child.kill()
-            child.wait()
+        self.process.terminate()
+        self.process.wait(20)
 
 
 class Popa3d(Started):
@@ -76,10 +62,7 @@ class Popa3d(Started):
 
     @staticmethod
     def make(run):
-        return Popa3d(["/usr/sbin/popa3d"]) if os.path.exists("/usr/sbin/popa3d") else None
-
-    def __init__(self, argv):
-        super().__init__(argv)
+        return Popa3d(run, ["/usr/sbin/popa3d"]) if os.path.exists("/usr/sbin/popa3d") and os.path.exists("/usr/sbin/inetd") else None
 
 
 class Dovecot(Peer):
@@ -167,7 +150,7 @@ class Mailutils(Started):
         path = folder and os.path.join(folder, "usr/sbin/pop3d")
         if not path or subprocess.run([path, "--version"], capture_output=True, check=False).returncode != 0:
             return None
-        return Mailutils([path, "--no-config", "--inetd", "--set=.auth.authentication=system"])
+        return Mailutils(run, [path, "--no-config", "--inetd", "--set=.auth.authentication=system"])
 
 
 class Popper(Peer):

@@ -99,8 +99,11 @@ BOOST_AUTO_TEST_CASE(sealed_secret_stays_with_its_name) {
   const Meta meta{.public_key = keys->public_key};
   const auto sealed = seal_apop(meta, "ada", Secret{"tanstaaf"});
   BOOST_REQUIRE(sealed);
-  BOOST_TEST(open_apop(keys->private_key, "ada", *sealed)->view() == "tanstaaf");
-  BOOST_TEST(!open_apop(keys->private_key, "bob", *sealed));
+  const auto opener = qpop::digest::Opener::make(keys->private_key);
+  BOOST_REQUIRE(opener);
+  BOOST_TEST(open_apop(*opener, "ada", *sealed)->view() == "tanstaaf");
+  BOOST_TEST(open_apop(*opener, "ada", *sealed)->view() == "tanstaaf");
+  BOOST_TEST(!open_apop(*opener, "bob", *sealed));
 }
 
 }  // namespace

@@ -16,6 +16,12 @@ KeyPair keys() {
   return std::move(*pair);
 }
 
+qpop::base::Result<Secret> open_sealed(const Secret& private_key, std::string_view blob, std::string_view associated) {
+  const auto opener = Opener::make(private_key);
+  BOOST_REQUIRE(opener);
+  return opener->open(blob, associated);
+}
+
 BOOST_AUTO_TEST_CASE(gives_back_what_was_sealed) {
   const auto pair = keys();
   for (const std::size_t size : {0U, 1U, 8U, 254U, 255U}) {
