@@ -8,8 +8,6 @@ import time
 import peers
 from harness import program
 
-USER = "bench"
-
 
 def interleaved(run, one, rounds=None, only=None):
     """{server: [values]}; one(server) gives a value, or None where the server cannot do it."""
@@ -26,7 +24,7 @@ def load(run, server, mode, *options, tls=False):
     port = server.tls if tls else server.plain
     if port is None:
         return None
-    return peers.load(port, USER, run.password, mode, *(["--tls"] if tls else []), *options)
+    return peers.load(port, peers.user_of(server.name), run.password, mode, *(["--tls"] if tls else []), *options)
 
 
 def settle(run):
@@ -41,7 +39,7 @@ def first(run):
 
     def one(server):
         if hasattr(server, "forget"):
-            server.forget(USER)
+            server.forget(peers.user_of(server.name))
         return load(run, server, "open")[0]
 
     figures = interleaved(run, one)
@@ -50,7 +48,7 @@ def first(run):
 
 
 def memchr_pass(run):
-    done = subprocess.run([program("bench_scan"), "--memchr", "/var/mail/bench"], capture_output=True, text=True, check=True)
+    done = subprocess.run([program("bench_scan"), "--memchr", run.original], capture_output=True, text=True, check=True)
     found = re.search(r"memchr\D*([\d.]+)", done.stdout)
     return float(found.group(1)) if found else 0.0
 
@@ -70,7 +68,7 @@ def grown(run):
     def one(server):
         load(run, server, "open")
         number[0] += 1
-        run.append(number[0])
+        run.append(server.name, number[0])
         settle(run)
         return load(run, server, "open")[0]
 
@@ -128,7 +126,7 @@ def delete(run):
     for pattern in ("none", "last", "first", "second", "all"):
 
         def one(server, which=pattern):
-            run.restore()
+            run.restore(server.name)
             settle(run)
             load(run, server, "open")
             return load(run, server, f"delete-{which}")[0]
@@ -205,10 +203,10 @@ def held(run, server, users, tls_too):
 
 def memory(run):
     """Proportional set size of the whole server, for each held session."""
-    few = run.users[1:1 + min(100, run.small_users)]
+    few = [f"user{number}" for number in range(min(100, run.small_users))]
     for tls_too in (False, True):
         run.report(f"memory of a held session{', TLS' if tls_too else ''}", interleaved(run, lambda server, t=tls_too: held(run, server, few, t), rounds=1), "KiB")
-    run.report("memory of a session on the large maildrop", interleaved(run, lambda server: held(run, server, [USER], False), rounds=1), "KiB")
+    run.report("memory of a session on the large maildrop", interleaved(run, lambda server: held(run, server, [peers.user_of(server.name)], False), rounds=1), "KiB")
 
 
 def growth(run):
@@ -217,7 +215,7 @@ def growth(run):
     for count in ((100, 1000) if run.options.smoke else (1000, 20000, 100000)):
         path = os.path.join(run.folder, "grown")
         bench.generate(path, count, 2000 if run.options.smoke else 4000)
-        run.put(path, USER)
+        run.restore(source=path)
         settle(run)
         interleaved(run, lambda server: load(run, server, "open")[0], rounds=2)
         run.report(f"open unchanged, {count} messages", interleaved(run, lambda server: load(run, server, "open")[0]))
