@@ -95,8 +95,8 @@ struct SessionEnded {
   SessionEnd why = SessionEnd::failure;
 };
 
-/// How somebody logs in, or tries to; in the order of the names in popper/monitor/metrics.h.
-enum class LoginMechanism : std::uint32_t { password, apop, cram_md5, scram, external };
+/// How somebody logs in, or tries to; in the order of kMechanisms in popper/monitor/metrics.h. password: USER and PASS.
+enum class LoginMechanism : std::uint32_t { password, apop, cram_md5, scram, external, plain, login, scram_plus };
 
 struct AttachSession {
   static constexpr auto kType = MessageType::attach_session;
@@ -163,7 +163,8 @@ struct VerifyPassword {
   static constexpr auto kType = MessageType::verify_password;
   UserName user;
   FixedText<255> password;
-  std::uint8_t other_authorization = 0;  ///< the client wants to act as somebody else, which nobody may
+  LoginMechanism mechanism = LoginMechanism::password;  ///< password, plain or login
+  std::uint8_t other_authorization = 0;                 ///< the client wants to act as somebody else, which nobody may
 };
 
 struct VerifyApop {
@@ -199,6 +200,7 @@ struct ScramBegin {
   UserName user;
   FixedText<128> nonce;
   FixedText<600> bare;
+  LoginMechanism mechanism = LoginMechanism::scram;  ///< or scram_plus
   std::uint8_t other_authorization = 0;
 };
 

@@ -23,6 +23,11 @@ namespace {
 
 constexpr std::int64_t kFaultLogMs = 60'000;  // a missing database is one line a minute, not one a login
 
+bool is_by_password(ipc::LoginMechanism mechanism) {
+  using enum ipc::LoginMechanism;
+  return mechanism == password || mechanism == plain || mechanism == login;
+}
+
 }  // namespace
 
 Service::Service(Start& start, Penalties penalties)
@@ -220,21 +225,26 @@ bool Service::take_question(Client& client, const ipc::Frame& frame) {
   ipc::VerifyCram by_cram;
   ipc::ScramBegin scram;
   if (client.step == idle && frame.read(by_password)) {
+    if (!is_by_password(by_password.mechanism)) return false;
     attempt.kind = Attempt::Kind::password;
+    attempt.mechanism = by_password.mechanism;
     attempt.user = by_password.user.view();
     attempt.password.assign(by_password.password.view());
     attempt.other_authorization = by_password.other_authorization != 0;
     base::wipe(std::as_writable_bytes(std::span{&by_password, 1}));
   } else if (client.step == idle && !client.stamp.empty() && frame.read(by_apop)) {
     attempt.kind = Attempt::Kind::apop;
+    attempt.mechanism = ipc::LoginMechanism::apop;
     attempt.user = by_apop.user.view();
     attempt.digest.assign(by_apop.digest.data(), by_apop.digest.size());
   } else if (client.step == challenged && frame.read(by_cram)) {
     attempt.kind = Attempt::Kind::cram_md5;
+    attempt.mechanism = ipc::LoginMechanism::cram_md5;
     attempt.user = by_cram.user.view();
     attempt.digest.assign(by_cram.digest.data(), by_cram.digest.size());
   } else if (client.step == exchanging && frame.read(attempt.proof)) {
     attempt.kind = Attempt::Kind::scram;
+    attempt.mechanism = client.scram_mechanism;
     attempt.user = client.scram.user;
   } else if (client.step == idle && frame.read(attempt.external)) {
     return begin_external(client);

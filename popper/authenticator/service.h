@@ -43,6 +43,7 @@ enum class Step : std::uint8_t {
 /// What was asked; wiped with it.
 struct Attempt {
   enum class Kind : std::uint8_t { password, apop, cram_md5, scram, external } kind = Kind::password;
+  ipc::LoginMechanism mechanism = ipc::LoginMechanism::password;  ///< of a password or SCRAM: as the session says, for the log
   std::string user;
   base::Secret password;
   std::string digest;
@@ -66,6 +67,7 @@ struct Client {
   Step step = Step::idle;
   Attempt attempt;
   ScramStart scram;
+  ipc::LoginMechanism scram_mechanism = ipc::LoginMechanism::scram;
   std::unique_ptr<sasl::ScramServer> exchange;
   ipc::Channel checker;
   std::int64_t begun_ms = 0;      ///< when the check began: work does not show in when the answer comes

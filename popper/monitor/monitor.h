@@ -168,7 +168,7 @@ class Monitor {
   void on_request_checker(const ipc::Channel& authenticator, const ipc::RequestChecker& message);
   void log_login(const LiveSession& session);
   void log_timing(const LiveSession& session);
-  void log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason);
+  void log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason, ipc::LoginMechanism mechanism);
   [[nodiscard]] base::Status check_rules(std::string_view user);
   void end_late_checkers(std::int64_t now);
   friend struct RequestTable;

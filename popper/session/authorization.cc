@@ -45,13 +45,14 @@ void Dialogue::on_user(const pop3::Command& command) {
 
 void Dialogue::on_pass(const pop3::Command& command) {
   if (!has_user_) return err("Send USER before PASS.");
-  verify_password(command.argument, false);
+  verify_password(command.argument, ipc::LoginMechanism::password);
 }
 
-void Dialogue::verify_password(std::string_view password, bool other_authorization) {
+void Dialogue::verify_password(std::string_view password, ipc::LoginMechanism mechanism, bool other_authorization) {
   ipc::VerifyPassword request;
   request.user.set(user_);
   request.password.set(password);
+  request.mechanism = mechanism;
   request.other_authorization = other_authorization ? 1 : 0;
   const auto sent = authenticator_.send(request);
   base::wipe(std::as_writable_bytes(std::span{&request, 1}));

@@ -69,7 +69,7 @@ class Dialogue {
   void on_unknown(const pop3::Command& command);
   [[nodiscard]] std::string login_name(std::string_view given) const;
   [[nodiscard]] std::string_view clear_text_refusal() const;
-  void verify_password(std::string_view password, bool other_authorization);
+  void verify_password(std::string_view password, ipc::LoginMechanism mechanism, bool other_authorization = false);
   void conclude_login(const base::Status& sent);
   void conclude_verdict(ipc::Verdict verdict);
   void authentication_broken(const base::Error* error);

@@ -41,6 +41,7 @@ def channel_binding(site):
     assert b"3 visible" in exchange.client.command("")
     exchange.client.ok("QUIT")
     assert begin(binding=b"x" * 32).final().startswith(b"-ERR [AUTH]"), "another channel"
+    assert " (SCRAM-SHA-256-PLUS)]" in site.log()
     assert begin(header="n,,", binding=b"").refused.startswith(b"-ERR"), "PLUS without a binding"
     assert begin(header="y,,", binding=b"", mechanism="SCRAM-SHA-256").refused.startswith(b"-ERR"), "the client was shown no PLUS"
     assert begin(header="p=tls-unique,,").refused.startswith(b"-ERR"), "a type that is not offered"
@@ -78,6 +79,7 @@ def external(site):
     client.ok("QUIT")
     client = with_certificate(site, ada)
     assert client.command("AUTH EXTERNAL " + base64.b64encode(b"bob").decode()).startswith(b"-ERR [AUTH]"), "as somebody else"
+    assert " (EXTERNAL)]" in site.log()
     client.login()
     client.ok("QUIT")
     rsa = client_certificate(site, "rsa-ada", site.maker.new_key("rsa-ada", 2048))
