@@ -62,7 +62,7 @@ monitor::Roles bind_roles() {
   roles.session = [tls](monitor::SessionTask task) { return session::run_session({task.uid, task.gid, task.empty_root, std::move(task.monitor)}, *tls); };
   roles.authenticator = [](monitor::AuthenticatorTask task) {
     return authenticator::run_authenticator({task.database, std::move(task.key), std::move(task.penalties), task.uid, task.gid,
-                                             task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system, task.bind_channels, task.take_certificates,
+                                             task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system, task.bind_channels, task.take_certificates, task.mechanisms,
                                              std::move(task.monitor)});
   };
   roles.signer = [](monitor::SignerTask task) {

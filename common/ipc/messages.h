@@ -95,8 +95,13 @@ struct SessionEnded {
   SessionEnd why = SessionEnd::failure;
 };
 
-/// How somebody logs in, or tries to; in the order of kMechanisms in popper/monitor/metrics.h. password: USER and PASS.
+/// How somebody logs in, or tries to; in the order of kMechanisms in popper/monitor/mechanisms.h. password: USER and PASS.
 enum class LoginMechanism : std::uint32_t { password, apop, cram_md5, scram, external, plain, login, scram_plus };
+
+/// Bits that mean nothing are ignored.
+using LoginMechanismSet = std::uint32_t;
+[[nodiscard]] constexpr LoginMechanismSet bit(LoginMechanism mechanism) { return 1U << static_cast<unsigned>(mechanism); }
+inline constexpr LoginMechanismSet kAllMechanisms = 2 * bit(LoginMechanism::scram_plus) - 1;
 
 struct AttachSession {
   static constexpr auto kType = MessageType::attach_session;

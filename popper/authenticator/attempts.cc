@@ -19,7 +19,7 @@ bool is_unknown(Reason reason) { return reason == Reason::unknown_user || reason
 }  // namespace
 
 bool Service::begin_cram(Client& client) {
-  if (!start_.key.valid() || !start_.ask_database) return false;  // not offered
+  if (!start_.key.valid() || !start_.ask_database || !allows(ipc::LoginMechanism::cram_md5)) return false;  // not offered
   client.challenge = make_stamp();
   client.step = Step::challenged;
   ipc::CramChallenge challenge;
@@ -29,7 +29,8 @@ bool Service::begin_cram(Client& client) {
 }
 
 bool Service::begin_scram(Client& client, const ipc::ScramBegin& begin) {
-  if (!start_.ask_database || (begin.mechanism != ipc::LoginMechanism::scram && begin.mechanism != ipc::LoginMechanism::scram_plus)) return false;
+  const bool known = begin.mechanism == ipc::LoginMechanism::scram || begin.mechanism == ipc::LoginMechanism::scram_plus;
+  if (!start_.ask_database || !known || !allows(begin.mechanism)) return false;
   client.scram_mechanism = begin.mechanism;
   client.scram = verifier_.begin_scram(begin.user.view());
   client.attempt.user = client.scram.user;
@@ -146,7 +147,8 @@ base::Status Service::ask_checker(const Client& client) {
 
 bool Service::begin_external(Client& client) {
   Attempt& attempt = client.attempt;
-  if (!client.has_certificate || !start_.take_certificates || attempt.external.octets == 0 || attempt.external.octets > ipc::VerifyExternal::kMostOctets) return false;
+  if (!client.has_certificate || !start_.take_certificates || !allows(ipc::LoginMechanism::external)) return false;
+  if (attempt.external.octets == 0 || attempt.external.octets > ipc::VerifyExternal::kMostOctets) return false;
   attempt.kind = Attempt::Kind::external;
   attempt.mechanism = ipc::LoginMechanism::external;
   attempt.user = attempt.external.user.view();

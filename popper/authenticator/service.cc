@@ -148,19 +148,25 @@ void Service::attach(ipc::Frame& frame) {
 /// What can be used now: clients take a stamp as an invitation to APOP, and a mechanism in the list as a promise.
 ipc::SessionGreeting Service::greeting_of(Client& client) {
   ipc::SessionGreeting greeting;
-  using enum sasl::Mechanism;
-  greeting.mechanisms = sasl::bit(plain) | sasl::bit(login);
+  using ipc::LoginMechanism;
+  const auto offer = [&](LoginMechanism how, sasl::Mechanism mechanism) {
+    if (allows(how)) greeting.mechanisms |= sasl::bit(mechanism);
+  };
+  offer(LoginMechanism::plain, sasl::Mechanism::plain);
+  offer(LoginMechanism::login, sasl::Mechanism::login);
   if (start_.ask_database) {
     const auto usable = verifier_.has_any_account();
     const bool can_do_without = start_.ask_system && !usable && usable.error().kind() == base::ErrorKind::not_found;
     if (!usable && !can_do_without && may_log_fault()) log::error("{}", usable.error().message());
-    if (usable && *usable) greeting.mechanisms |= sasl::bit(scram_sha_256);
-    if (usable && *usable && client.has_certificate && start_.take_certificates) greeting.mechanisms |= sasl::bit(external);
-    if (usable && *usable && client.can_bind && start_.bind_channels) greeting.mechanisms |= sasl::bit(scram_sha_256_plus);
-    const auto apop = usable && *usable && start_.key.valid() ? verifier_.has_any_apop() : base::Result<bool>{false};
+    const bool accounts = usable && *usable;
+    if (accounts) offer(LoginMechanism::scram, sasl::Mechanism::scram_sha_256);
+    if (accounts && client.has_certificate && start_.take_certificates) offer(LoginMechanism::external, sasl::Mechanism::external);
+    if (accounts && client.can_bind && start_.bind_channels) offer(LoginMechanism::scram_plus, sasl::Mechanism::scram_sha_256_plus);
+    const bool wanted = allows(LoginMechanism::apop) || allows(LoginMechanism::cram_md5);
+    const auto apop = accounts && wanted && start_.key.valid() ? verifier_.has_any_apop() : base::Result<bool>{false};
     if (apop && *apop) {
-      greeting.mechanisms |= sasl::bit(cram_md5);
-      if (client.stamp.empty()) client.stamp = make_stamp();  // once: it stands in the greeting
+      offer(LoginMechanism::cram_md5, sasl::Mechanism::cram_md5);
+      if (allows(LoginMechanism::apop) && client.stamp.empty()) client.stamp = make_stamp();  // once: it stands in the greeting
     }
   }
   greeting.stamp.set(client.stamp);
@@ -225,7 +231,7 @@ bool Service::take_question(Client& client, const ipc::Frame& frame) {
   ipc::VerifyCram by_cram;
   ipc::ScramBegin scram;
   if (client.step == idle && frame.read(by_password)) {
-    if (!is_by_password(by_password.mechanism)) return false;
+    if (!is_by_password(by_password.mechanism) || !allows(by_password.mechanism)) return false;
     attempt.kind = Attempt::Kind::password;
     attempt.mechanism = by_password.mechanism;
     attempt.user = by_password.user.view();

@@ -96,6 +96,8 @@ class Service {
   bool enter_tls(Client& client, const ipc::InsideTls& message);
   [[nodiscard]] std::string make_stamp();
   [[nodiscard]] bool may_log_fault();
+  /// Option sasl-mechanisms; a session of ours asks for nothing else.
+  [[nodiscard]] bool allows(ipc::LoginMechanism mechanism) const { return (start_.mechanisms & ipc::bit(mechanism)) != 0; }
 
   // attempts.cc: from question to answer
   bool begin_cram(Client& client);

@@ -7,6 +7,7 @@
 #include "common/base/text.h"
 #include "common/log/log.h"
 #include "popper/monitor/login_line.h"
+#include "popper/monitor/mechanisms.h"
 #include "popper/monitor/monitor.h"
 #include "popper/monitor/startup.h"
 
@@ -25,7 +26,7 @@ constexpr std::size_t kMostCheckers = 16;  // the authenticator wants eight at a
 /// reason, within its brackets: a watcher that looks for the beginning of a reason still finds it.
 void Monitor::log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason, ipc::LoginMechanism mechanism) {
   log::info("[AUTH] Failed attempted login to {} from host ({}) {} [{} ({})]", base::escape_word(user, 80), session.name_of_client(), session.client.text,
-            base::escape_untrusted(reason), name_of(mechanism).in_log);
+            base::escape_untrusted(reason), name_of(mechanism).name);
 }
 
 void Monitor::log_login(const LiveSession& session) {

@@ -6,9 +6,9 @@
 #include <array>
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "common/ipc/messages.h"
+#include "popper/monitor/mechanisms.h"
 
 namespace qpop::monitor {
 
@@ -22,23 +22,8 @@ struct Durations {
   }
 };
 
-inline constexpr std::array kMechanismNames{"password", "apop", "cram-md5", "scram-sha-256", "external"};  ///< as they are counted
 inline constexpr std::array kRecoveryNames{"nothing", "redone", "finished", "salvaged", "set-aside", "failed"};  ///< of ipc::RecoveryOutcome
 inline constexpr std::array kEndNames{"quit", "closed", "timeout", "refused", "shutdown", "failure", "died"};     ///< of ipc::SessionEnd, and one more
-
-struct MechanismName {
-  std::string_view in_log;
-  std::size_t counted_as;  ///< of kMechanismNames
-};
-/// In the order of ipc::LoginMechanism.
-inline constexpr std::array kMechanisms{MechanismName{"USER/PASS", 0}, MechanismName{"APOP", 1},  MechanismName{"CRAM-MD5", 2}, MechanismName{"SCRAM-SHA-256", 3},
-                                        MechanismName{"EXTERNAL", 4},  MechanismName{"PLAIN", 0}, MechanismName{"LOGIN", 0},    MechanismName{"SCRAM-SHA-256-PLUS", 3}};
-static_assert(kMechanisms.size() == static_cast<std::size_t>(ipc::LoginMechanism::scram_plus) + 1);
-
-/// A number that another process sent and that names none is taken for the first.
-[[nodiscard]] constexpr const MechanismName& name_of(ipc::LoginMechanism mechanism) {
-  return kMechanisms.at(mechanism <= ipc::LoginMechanism::scram_plus ? static_cast<std::size_t>(mechanism) : 0);
-}
 
 struct Counters {
   std::uint64_t connections = 0;

@@ -15,6 +15,7 @@
 #include "common/digest/digest.h"
 #include "common/log/log.h"
 #include "common/priv/drop.h"
+#include "popper/monitor/mechanisms.h"
 #include "popper/monitor/monitor.h"
 #include "popper/monitor/startup.h"
 
@@ -136,6 +137,9 @@ bool Monitor::spawn_authenticator() {
   task.server_name = environment_.server_name;
   task.ask_database = asks_database(settings_);
   task.ask_system = !system_backends(settings_, environment_).empty();
+  // A word that is none was told at start; until it is mended nothing but USER and PASS is taken.
+  const auto mechanisms = parse_mechanisms(settings_.text(Opt::sasl_mechanisms));
+  task.mechanisms = mechanisms ? *mechanisms : ipc::bit(ipc::LoginMechanism::password);
   task.bind_channels = settings_.boolean(Opt::channel_binding);
   task.take_certificates = !settings_.text(Opt::tls_client_ca_file).empty();
   task.penalties = open_penalties(settings_.text(Opt::state_dir) + "/penalties", environment_.auth_user);

@@ -17,6 +17,7 @@
 #include "common/base/text.h"
 #include "common/priv/sandbox.h"
 #include "popper/monitor/ask_server.h"
+#include "popper/monitor/mechanisms.h"
 
 namespace qpop::monitor {
 
@@ -169,6 +170,11 @@ void check_backends(const Settings& settings, const Environment& environment, st
   problems.push_back({fmt::format("{}: accounts exist in the database alone here (mail-user is set, or the server was not started by root)", name)});
 }
 
+void check_mechanisms(const Settings& settings, std::vector<Problem>& problems) {
+  const auto parsed = parse_mechanisms(settings.text(Opt::sasl_mechanisms));
+  if (!parsed) problems.push_back({fmt::format("{}: {}", named(settings, Opt::sasl_mechanisms), parsed.error().detail())});
+}
+
 void check_mail_locks(const Settings& settings, std::vector<Problem>& problems) {
   constexpr std::array<std::string_view, 5> kKnown{"dotlock", "fcntl", "flock", "lease", "none"};
   for (const auto word : base::words(settings.text(Opt::mail_locks))) {
@@ -253,6 +259,7 @@ void check_environment(const Settings& settings, const Environment& environment,
   check_mail_locks(settings, problems);
   if (purpose == Purpose::recover || purpose == Purpose::import_numbers) return;
   check_backends(settings, environment, problems);
+  check_mechanisms(settings, problems);
   if (asks_database(settings)) check_database(settings, environment, problems);
   check_tls(settings, problems);
   if (auto fine = check_metrics_listen(settings.text(Opt::metrics_listen)); !fine) {
