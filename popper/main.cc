@@ -20,6 +20,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/base/text.h"
 #include "common/config/command_line.h"
 #include "common/config/generate.h"
 #include "common/log/log.h"
@@ -46,7 +47,7 @@ using namespace qpop;
 using config::Opt;
 
 /// Exit codes; they stand in popper(8).
-enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4, kNotRecovered = 5, kDownloadsAgain = 6 };
+enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4, kNotRecovered = 5, kDownloadsAgain = 6, kNoSession = 7 };
 
 static_assert(monitor::kUpdateFailed == maildrop::kUpdateFailed);
 static_assert(takeover::kDownloadsAgain == kDownloadsAgain && takeover::kFailed == kEnvironment);
@@ -304,6 +305,10 @@ int Program::ask(ipc::ControlVerb verb) {
   if (!answer) {
     log::fatal("{}", answer.error().message());
     return kEnvironment;
+  }
+  if (verb == ipc::ControlVerb::kick && answer->empty()) {
+    log::error("no session of user {}", base::escape_word(line_.kick_user, 80));
+    return kNoSession;
   }
   fmt::print("{}", *answer);
   return kOk;

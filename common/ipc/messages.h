@@ -62,7 +62,7 @@ struct LoginRefused {
 
 struct EndSession {
   static constexpr auto kType = MessageType::end_session;
-  std::uint32_t reserved = 0;
+  std::uint32_t by_administrator = 0;  ///< this session alone; else the server ends, or the configuration was read again
 };
 
 struct LogLine {
@@ -85,7 +85,7 @@ struct SessionReport {
 };
 
 /// In the order of the names in popper/monitor/metrics.h.
-enum class SessionEnd : std::uint32_t { quit, closed, timeout, refused, shutdown, failure };
+enum class SessionEnd : std::uint32_t { quit, closed, timeout, refused, shutdown, kicked, failure };
 
 /// The last word of every session.
 struct SessionEnded {

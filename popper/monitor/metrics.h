@@ -23,7 +23,7 @@ struct Durations {
 };
 
 inline constexpr std::array kRecoveryNames{"nothing", "redone", "finished", "salvaged", "set-aside", "failed"};  ///< of ipc::RecoveryOutcome
-inline constexpr std::array kEndNames{"quit", "closed", "timeout", "refused", "shutdown", "failure", "died"};     ///< of ipc::SessionEnd, and one more
+inline constexpr std::array kEndNames{"quit", "closed", "timeout", "refused", "shutdown", "kicked", "failure", "died"};  ///< of ipc::SessionEnd, and one more
 
 struct Counters {
   std::uint64_t connections = 0;

@@ -96,6 +96,7 @@ class Monitor {
   base::Result<ipc::Channel> spawn_checker(const LiveSession& session, bool certificate);
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
   void end_session(pid_t pid, bool kill);
+  void end_open_job(pid_t session);
 
   // tls.cc: certificates and the process that has their keys
   base::Status prepare_tls();

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <exception>
+#include <utility>
 
 #include "common/base/text.h"
 #include "common/digest/digest.h"
@@ -256,6 +257,16 @@ bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSess
   return true;
 }
 
+/// A maildrop that is being opened for nobody holds its locks, or waits for those of others. Its process may die at any point: whatever it
+/// changes has a journal, which on_job_end() has carried out. An update was asked for, and is never ended here.
+void Monitor::end_open_job(pid_t session) {
+  for (auto& [pid, job] : jobs_) {
+    if (job.session != session || job.work != MaildropWork::open || job.reaped || std::exchange(job.unwanted, true)) continue;
+    log::info("maildrop process {} of {}: its session has gone; ended", pid, job.owner.name);
+    ::kill(pid, SIGKILL);
+  }
+}
+
 void Monitor::end_session(pid_t pid, bool kill) {
   const auto found = sessions_.find(pid);
   if (found == sessions_.end()) return;
@@ -271,6 +282,11 @@ void Monitor::end_session(pid_t pid, bool kill) {
     if (const auto block = per_block_.find(session.client.block); block != per_block_.end() && --block->second == 0) per_block_.erase(block);
   }
   std::erase(spares_, pid);
+  // One that has told its end has the answer of its maildrop process, which may still write down why a spool cannot be read.
+  if (!session.ended) end_open_job(pid);
+  for (auto& [number, job] : jobs_) {
+    if (job.session == pid) job.session = -1;  // the number may soon be that of another user's session
+  }
   unwatch(session.channel.fd());
   sessions_.erase(found);
 }
