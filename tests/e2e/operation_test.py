@@ -10,7 +10,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import PASSWORD, Pop, free_port, mailbox, message, program, wait_until  # noqa: E402
+from harness import PASSWORD, Pop, Site, free_port, mailbox, message, program, wait_until  # noqa: E402
+from interrupted import interrupt, large_mailbox  # noqa: E402
 from tls_site import TlsSite, context_for, secure  # noqa: E402
 
 
@@ -133,6 +134,31 @@ def kick(site):
         client.close()
 
 
+def kick_over_journal(_):
+    """An update was interrupted. Who kicks the session that would complete it gets it completed all the same."""
+    with Site({"failed-login-delay": "0"}) as site:
+        folder = os.path.join(site.state, "v", "ada")
+        want = interrupt(site, "ada", folder, large_mailbox(300), range(1, 301, 2), lambda content: site.put_spool("ada", content))
+        lock = os.path.join(site.spool, "ada.lock")
+        if os.path.exists(lock):
+            os.unlink(lock)
+        with open(lock, "w") as file:
+            file.write(f"{os.getpid()}\n")
+        site.start()
+        wait_until(lambda: os.path.exists(os.path.join(site.state, "control")), what="the server")
+        client = Pop(site.connect())
+        client.ok("USER ada")
+        client.send(b"PASS " + site.password.encode() + b"\r\n")
+        first = wait_until(lambda: worker_of(site), what="maildrop process")
+        assert "1 session told to end" in ask(site, "--kick", "ada")
+        second = wait_until(lambda: worker_of(site) if worker_of(site) != first else None, what="recovery")
+        assert os.path.exists(os.path.join(folder, "journal")) and second != first
+        os.unlink(lock)
+        wait_until(lambda: not os.path.exists(os.path.join(folder, "journal")), what="the end of the recovery; log: " + site.log())
+        assert site.read_spool() == want
+        client.close()
+
+
 def start_counting(site):
     """A server anew that shows its counters at the port returned."""
     site.stop()
@@ -212,7 +238,7 @@ def places(site):
         assert b"metrics-listen" in site.run([program("popper"), "--check", "-f", site.config], check=False).stderr, wrong_place
 
 
-CASES = {"who": who, "kick": kick, "counters": counters, "places": places}
+CASES = {"who": who, "kick": kick, "kick-over-journal": kick_over_journal, "counters": counters, "places": places}
 
 
 def main():
