@@ -196,12 +196,12 @@ void check_certificates(const config::Settings& settings, const monitor::Environ
   signer::FilesToCheck what{{}, settings.text(Opt::tls_cipher_list), environment.tls_user.uid, environment.tls_user.gid};
   std::vector<base::UniqueFd> open;
   for (const auto& file : monitor::tls_files(settings)) {
-    signer::FileToCheck& checked = what.files.emplace_back(signer::FileToCheck{file.path, -1, -1, file.client_authorities});
+    signer::FileToCheck& checked = what.files.emplace_back(signer::FileToCheck{fmt::format("{} of {}", file.path, file.place), -1, -1, file.client_authorities});
     for (const auto& [path, fd] : {std::pair{file.path, &checked.fd}, std::pair{file.key_path, &checked.key_fd}}) {
       if (path.empty()) continue;
       const bool holds_key = path == file.key_path || (file.key_path.empty() && !file.client_authorities);
       auto opened = monitor::open_tls_file(path, holds_key);
-      if (!opened) return problems.push_back({opened.error().message()});
+      if (!opened) return problems.push_back({fmt::format("{}: {}", file.place, opened.error().message())});
       *fd = opened->get();
       open.push_back(std::move(*opened));
     }
@@ -209,6 +209,11 @@ void check_certificates(const config::Settings& settings, const monitor::Environ
   const auto found = signer::check_files(what);
   const auto text = found ? *found : found.error().message();
   if (!text.empty()) problems.push_back({fmt::format("TLS: {}", text), found.has_value()});
+}
+
+std::string read_what(const std::vector<std::string>& files) {
+  if (files.empty()) return "no file was read: the defaults, and what the command line says; name a file with -f FILE";
+  return fmt::format("read: {}", base::escape_untrusted(fmt::format("{}", fmt::join(files, ", ")), 1000));
 }
 
 /// A fault on the command line is the caller's, one in a file the administrator's.
@@ -329,7 +334,7 @@ int Program::check() {
   if (!config::has_errors(problems)) check_certificates(line_.settings, environment, problems);
   const bool fits = report(problems);
   if (!sound) return code_of(line_.problems);
-  if (fits) fmt::print("configuration is sound\n");
+  if (fits) fmt::print("configuration is sound ({})\n", read_what(line_.files));
   return fits ? kOk : kEnvironment;
 }
 

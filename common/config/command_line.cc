@@ -140,7 +140,10 @@ class Evaluator {
     const Option* row = find_option(given.string_key);
     if (row == nullptr) return;
     const std::string value = given.value.empty() ? "true" : given.value.front();
-    if (row->id == Opt::config_file) return add_problems(read_file(value, result.settings));
+    if (row->id == Opt::config_file) {
+      result.files.push_back(value);
+      return add_problems(read_file(value, result.settings));
+    }
     if (row->id == Opt::listen) result.has_addresses = true;
     const std::string place = "command line";
     if (auto set = result.settings.set(*row, number_to_choice(*row, value), place); !set) {

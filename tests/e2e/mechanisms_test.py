@@ -7,7 +7,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import PASSWORD, Pop, Site, mailbox, program  # noqa: E402
+from harness import PASSWORD, Pop, Site, free_port, mailbox, program  # noqa: E402
 
 PLAIN = "AUTH PLAIN " + base64.b64encode(b"\0ada\0" + PASSWORD.encode()).decode()
 UNKNOWN = b"-ERR Unknown authentication mechanism.\r\n"
@@ -45,7 +45,7 @@ def check_list(site, value, shown, stamp):
 
 
 def check_fault(site):
-    site.write_config(listen="127.0.0.1:0", **{"sasl-mechanisms": "plain cram"})
+    site.write_config(listen=f"127.0.0.1:{free_port()}", **{"sasl-mechanisms": "plain cram"})
     want = 'sasl-mechanisms (%s line ' % site.config
     for arguments in (["--check"], ["--foreground"]):
         done = site.run([program("popper"), "-f", site.config, *arguments], check=False)

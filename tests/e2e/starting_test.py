@@ -227,6 +227,55 @@ def check_says_all_at_once(site):
     os.chmod(site.spool, 0o700)
 
 
+def check_names_option_and_line(site):
+    """Each value of a list is named where it stands; what the start alone would run into is tried; and it is said what was read."""
+    port = free_port()
+    assert not site.options, "six lines stand in front"
+
+    def check(*wanted, code=3, not_said=(), text=""):
+        site.write_config()
+        with open(site.config, "a") as file:
+            file.write(text)
+        done = site.run([program("popper"), "--check", "-f", site.config], check=False)
+        said = done.stderr.decode()
+        assert done.returncode == code, (text, done)
+        for one in wanted:
+            assert one.replace("CONF", site.config) in said, (one, said)
+        for one in not_said:
+            assert one not in said, (one, said)
+        return done.stdout.decode()
+
+    check('listen (CONF line 8) = "127.0.0.1:pop": the port must be', not_said=("line 7", "line 9"),
+          text=f"set listen = 127.0.0.1:{port}\nset listen = 127.0.0.1:pop\nset listen = [::1]:{port}\n")
+    check('listen (CONF line 7) = "192.0.2.77:1100": bind: Cannot assign requested address; this host does not have the address', text="set listen = 192.0.2.77:1100\n")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert "is sound" in check(not_said=("bind",), code=0, text=f"set listen = 127.0.0.1:{taken.getsockname()[1]}\n"), "the server may be running"
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as file:
+        restricted = int(file.read()) > 109
+    if restricted and site.uid != 0:
+        check('warning: listen (CONF line 7) = "127.0.0.1:109": bind: Permission denied; ports below 1024 are root\'s', code=0, text="set listen = 127.0.0.1:109\n")
+    missing, plain = os.path.join(site.root, "missing"), os.path.join(site.root, "plain")
+    with open(plain, "w"):
+        pass
+    check(f"pid-file (CONF line 7): folder {missing}: No such file or directory; the server will not start", text=f"set pid-file = {missing}/pid\n")
+    check(f"pid-file (CONF line 7): {plain} is not a folder", text=f"set pid-file = {plain}/pid\n")
+    check(f"pid-file (CONF line 7): {site.state} is a folder", text=f"set pid-file = {site.state}\n")
+    if site.uid != 0:
+        check("pid-file (CONF line 7): folder /proc: Permission denied", text="set pid-file = /proc/pid\n")
+    check(f"warning: tracefile (CONF line 7): folder {missing}: No such", f"warning: metrics-listen (CONF line 8): folder {missing}: No such", code=0,
+          text=f"set tracefile = {missing}/trace\nset metrics-listen = {missing}/socket\n")
+    check(f"spool-dir (CONF line 7): {plain}: not a folder", not_said=("Permission denied",), text=f"set spool-dir = {plain}\n")
+    check('CONF line 7: auth-backends: expected comment or end of line, found "pam"; a value with blanks stands in quotes: set auth-backends = "database ..."', code=2,
+          text="set auth-backends = database pam\n")
+    os.unlink(plain)
+    assert check(code=0) == f"configuration is sound (read: {site.config})\n"
+    assert not os.path.exists(missing)
+    bare = site.run([program("popper"), "--check", f"--spool-dir={site.spool}", f"--state-dir={site.state}", f"--auth-db={site.database}"])
+    assert bare.stdout.startswith(b"configuration is sound (no file was read: the defaults, and what the command line says"), bare
+
+
 def faults(site):
     """Each fault at start: message with place, cause and remedy; documented exit code."""
     def attempt(want_code, *want_texts, **options):
@@ -256,6 +305,7 @@ def faults(site):
     assert b"configuration is sound" in good.stdout
     check_finds_what_refuses_every_login(site)
     check_says_all_at_once(site)
+    check_names_option_and_line(site)
     site.write_config()
     printed = site.run([program("popper"), "--print-config", "-f", site.config]).stdout
     assert b"# command line" not in printed and f"# {site.config} line 1".encode() in printed, printed
