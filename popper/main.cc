@@ -216,10 +216,12 @@ std::string read_what(const std::vector<std::string>& files) {
   return fmt::format("read: {}", base::escape_untrusted(fmt::format("{}", fmt::join(files, ", ")), 1000));
 }
 
-/// A fault on the command line is the caller's, one in a file the administrator's.
-ExitCode code_of(const std::vector<config::Problem>& problems) {
-  const auto on_command_line = [](const config::Problem& problem) { return !problem.warning && problem.text.starts_with("command line"); };
-  return std::ranges::any_of(problems, on_command_line) ? kUsage : kConfiguration;
+/// A fault on the command line is the caller's, one in a file the administrator's; `otherwise`: of all others.
+ExitCode code_of(const std::vector<config::Problem>& problems, ExitCode otherwise = kConfiguration) {
+  const auto on_command_line = [](const config::Problem& problem) {
+    return !problem.warning && (problem.of_command_line || problem.text.starts_with(config::kCommandLine));
+  };
+  return std::ranges::any_of(problems, on_command_line) ? kUsage : otherwise;
 }
 
 base::Result<std::vector<monitor::OpenListener>> open_all(const std::vector<std::string>& texts) {
@@ -335,7 +337,7 @@ int Program::check() {
   const bool fits = report(problems);
   if (!sound) return code_of(line_.problems);
   if (fits) fmt::print("configuration is sound ({})\n", read_what(line_.files));
-  return fits ? kOk : kEnvironment;
+  return fits ? kOk : code_of(problems, kEnvironment);
 }
 
 int Program::recover() {
@@ -439,7 +441,7 @@ int Program::serve(Start start) {
   std::vector<config::Problem> problems;
   const auto environment = monitor::look_up_environment(line_.settings, problems);
   monitor::check_environment(line_.settings, environment, problems);
-  if (!report(problems)) return kEnvironment;
+  if (!report(problems)) return code_of(problems, kEnvironment);
   if (start.passed.empty()) {
     auto opened = open_all(line_.settings.list(Opt::listen));
     if (!opened) {

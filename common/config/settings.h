@@ -17,6 +17,9 @@ namespace qpop::config {
 /// Name of the option that `name` was probably meant to be, or "".
 [[nodiscard]] std::string_view nearest_option(std::string_view name);
 
+/// The place of values that no file gave.
+inline constexpr std::string_view kCommandLine = "command line";
+
 class Settings {
  public:
   Settings();

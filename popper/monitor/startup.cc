@@ -142,7 +142,8 @@ void check_listen(const Settings& settings, std::vector<Problem>& problems, bool
     auto parsed = parse_listen(values[i]);
     if (auto numeric = parsed ? check_numeric(*parsed) : base::Status{}; !numeric) parsed = numeric.error();
     if (!parsed) {
-      problems.push_back({fmt::format("{}: {}", place, parsed.error().message())});
+      const bool typed = settings.source(Opt::listen, i) == config::kCommandLine;
+      problems.push_back({fmt::format("{}: {}{}", place, parsed.error().message(), typed ? "; popper --help lists the options" : ""), false, typed});
     } else if (bind) {
       try_to_bind(*parsed, place, problems);
     }

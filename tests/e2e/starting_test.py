@@ -301,6 +301,12 @@ def faults(site):
     wrong = site.run([program("popper"), "--no-such-option"], check=False)
     assert wrong.returncode == 1 and b"--help" in wrong.stderr, wrong
     site.write_config()
+    for words in (["foo"], ["--foreground", "-f", site.config, "foo"], ["--check", "-f", site.config, "foo"], ["127.0.0.1:pop"]):
+        wrong = site.run([program("popper"), *words], check=False)
+        assert wrong.returncode == 1 and b'listen (command line) = "' in wrong.stderr and b"--help" in wrong.stderr, (words, wrong)
+    for words in (["--who", "foo"], ["--kick", "ada", "foo"], ["--metrics", "foo"], ["--compare-uidl", "ada", "--against", "x", "foo"]):
+        wrong = site.run([program("popper"), "-f", site.config, *words], check=False)
+        assert wrong.returncode == 1 and b'"foo" is one argument too many' in wrong.stderr, (words, wrong)
     good = site.run([program("popper"), "--check", "-f", site.config])
     assert b"configuration is sound" in good.stdout
     check_finds_what_refuses_every_login(site)
