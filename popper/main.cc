@@ -39,6 +39,7 @@
 #include "popper/session/session.h"
 #include "popper/signer/file_check.h"
 #include "popper/signer/signer.h"
+#include "popper/take_over.h"
 #include "popper/takeover/takeover.h"
 
 namespace {
@@ -403,7 +404,7 @@ int Program::take_over() {
   task.job.state_folder = owner->state_folder;
   task.job.settings = &line_.settings;
   task.job.administrator = ::geteuid();
-  return takeover::run_takeover(std::move(task));
+  return qpop::take_over(std::move(task), *owner, line_.settings.boolean(Opt::no_atomic_open));
 }
 
 int Program::serve_one(Start start) {

@@ -24,6 +24,7 @@
 #include "common/spool/locks.h"
 #include "common/spool/maildrop.h"
 #include "common/spool/naming.h"
+#include "popper/maildrop/monitor_dotlock.h"
 #include "popper/maildrop/user_rules.h"
 #include "popper/takeover/foreign_listing.h"
 #include "popper/takeover/peer.h"
@@ -93,7 +94,7 @@ Result<std::string> read_listing(const UniqueFd& file) {
 
 class Work {
  public:
-  explicit Work(Task& task) : task_(task), rules_(maildrop::read_user_rules(task.job)) {}
+  explicit Work(Task& task) : task_(task), rules_(maildrop::read_user_rules(task.job)), dotlock_(task.job.monitor) {}
 
   Status prepare() {
     spool_.reset(::open(rules_.placement.spool.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -109,7 +110,7 @@ class Work {
     auto entries = parse_foreign_listing(*text);
     if (!entries) return entries.error().at("listing", task_.against);
     entries_ = std::move(*entries);
-    dotlock_.emplace(fs_, clock_, spool_.get(), rules_.placement.spool.name, maildrop::lock_creation(rules_.settings));
+    own_dotlock_.emplace(fs_, clock_, spool_.get(), rules_.placement.spool.name, maildrop::lock_creation(rules_.settings));
     return {};
   }
 
@@ -155,7 +156,11 @@ class Work {
   spool::MaildropPaths paths(int state) {
     return {spool_.get(), rules_.placement.spool.name, state, task_.job.uid, maildrop::unique_id_form(rules_.settings)};
   }
-  spool::Context context() { return {fs_, clock_, *dotlock_}; }
+  /// As for a login: only where he says himself where his spool lies does he make the lock file himself.
+  spool::Context context() {
+    if (rules_.placed_by_user) return {fs_, clock_, *own_dotlock_};
+    return {fs_, clock_, dotlock_};
+  }
   Result<std::vector<Record>> list(int state);
 
   Task& task_;
@@ -164,7 +169,8 @@ class Work {
   base::SystemClock clock_;
   UniqueFd spool_;
   UniqueFd state_;
-  std::optional<files::DirectDotlock> dotlock_;
+  maildrop::MonitorDotlock dotlock_;
+  std::optional<files::DirectDotlock> own_dotlock_;
   std::vector<ForeignEntry> entries_;
 };
 
