@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <optional>
 #include <set>
@@ -42,13 +43,18 @@ using listing::Record;
 
 constexpr std::size_t kMostFile = 1024UL * 1024 * 1024;
 
-/// A copy of the state folder that goes away again.
+/// A copy of the state folder that goes away again, also when a signal ends us. One at a time.
 class Scratch {
  public:
   Scratch() = default;
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() {
+    remove();
+    live = nullptr;
+  }
+  /// Async-signal-safe.
+  void remove() const {
     if (!fd_.valid()) return;
     for (const auto* name : {spool::kSessionName, spool::kIndexName, spool::kIndexTemporaryName, spool::kUniqueIdsName, spool::kUniqueIdsTemporaryName,
                              spool::kReserveName, spool::kExpiryName, spool::kLoginName}) {
@@ -59,6 +65,8 @@ class Scratch {
   /// To be called once. What is there must be copied whole: a part would pass for a maildrop that was never seen, and its unique-ids
   /// would be given anew.
   Status copy(int state_folder) {
+    live = this;
+    for (const int number : {SIGHUP, SIGINT, SIGTERM}) (void)::signal(number, remove_and_die);
     if (::mkdtemp(path_.data()) == nullptr) return Error::from_errno(errno, "mkdtemp").at("copy the state folder to", path_);
     fd_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd_.valid()) return Error::from_errno(errno, "open").at("copy the state folder to", path_);
@@ -81,9 +89,20 @@ class Scratch {
     return files::copy_octets(fs, from->get(), 0, to->get(), 0, size->identity.size, [](std::string_view) {});
   }
 
+  static void remove_and_die(int number);
+
+  static const Scratch* live;
   std::string path_ = "/tmp/popper-compare.XXXXXX";
   UniqueFd fd_;
 };
+
+const Scratch* Scratch::live = nullptr;
+
+void Scratch::remove_and_die(int number) {
+  if (live != nullptr) live->remove();
+  (void)::signal(number, SIG_DFL);
+  ::raise(number);  // delivered when we return
+}
 
 Result<std::string> read_listing(const UniqueFd& file) {
   struct stat status {};

@@ -184,6 +184,7 @@ def as_root():
             _, said = work.communicate(timeout=20)
             assert work.returncode == 3 and b"killed by signal 15" in said, (work.returncode, said)
         assert sorted(os.listdir("/var/mail")) == ["ada", "toor"]
+        assert not [name for name in os.listdir("/tmp") if name.startswith("popper-compare.")]
         with open("/var/mail/ada", "rb") as file:
             assert file.read() == mailbox(5)
     return 0
