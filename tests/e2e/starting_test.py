@@ -367,7 +367,17 @@ def missing_later(site):
     assert answer.startswith(b"-ERR [SYS/TEMP]"), answer
     client.close()
     os.rename(site.state + ".gone", site.state)
+    client = Pop(site.connect())  # greeted while it was there: its login finds out
     os.rename(site.database, site.database + ".gone")
+    with open(site.database, "w") as file:
+        file.write("nothing of popauth's" * 1000)
+    os.chmod(site.database, 0o600)
+    site.own(site.database)
+    assert client.command("USER ada").startswith(b"+OK") and client.command(f"PASS {PASSWORD}").startswith(b"-ERR [SYS/TEMP]")
+    wait_until(lambda: f"login of ada: accounts cannot be looked up: POP authentication DB {site.database}" in site.log(), what="log line; " + site.log())
+    assert "DB not available: POP" not in site.log()
+    client.close()
+    os.unlink(site.database)
     client = Pop(site.connect())
     client.send((f"USER ada\r\nPASS {PASSWORD}\r\n" * 50).encode())
     answers = client.file.read()
