@@ -108,9 +108,9 @@ def kick(site):
     assert "1 session told to end" in ask(site, "--kick", "ada")
     assert client.line() == b"-ERR [SYS/TEMP] Session ended by the administrator; no message was removed\r\n" and client.line() == b""
     wait_until(lambda: worker_of(site) is None, 5, what="the end of the maildrop process")
-    assert "its session has gone; ended" in site.log() and " ended: kicked; " in site.log()
+    wait_until(lambda: "its session has gone; ended" in site.log() and " ended: kicked; " in site.log(), what="log lines")
     client, worker = begin()
-    os.kill(session_of(site, "ada"), signal.SIGKILL)
+    os.kill(session_of(site, "ada"), signal.SIGKILL)  # reaped before its maildrop process is ended
     wait_until(lambda: worker_of(site) is None, 5, what=f"the end of maildrop process {worker}")
     assert client.line() == b"" and "error: maildrop process" not in site.log()
     os.unlink(lock)

@@ -246,7 +246,7 @@ def check_names_option_and_line(site):
         return done.stdout.decode()
 
     check('listen (CONF line 8) = "127.0.0.1:pop": the port must be', not_said=("line 7", "line 9"),
-          text=f"set listen = 127.0.0.1:{port}\nset listen = 127.0.0.1:pop\nset listen = [::1]:{port}\n")
+          text=f"set listen = 127.0.0.1:{port}\nset listen = 127.0.0.1:pop\nset listen = 127.0.0.2:{port}\n")
     check('listen (CONF line 7) = "192.0.2.77:1100": bind: Cannot assign requested address; this host does not have the address', text="set listen = 192.0.2.77:1100\n")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
