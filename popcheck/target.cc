@@ -101,7 +101,7 @@ class Finder {
     if (account) return add_user(name, account->home);
     // An account of the database alone has a spool and no system user.
     const auto alone = config::place(settings_, name, {}).spool;
-    if (is_spool_name(name) && ::lstat((alone.folder + "/" + alone.name).c_str(), &status) == 0) return add_user(name, {});
+    if (is_spool_name(name) && ::lstat(base::path_in(alone.folder, alone.name).c_str(), &status) == 0) return add_user(name, {});
     if (::lstat(name.c_str(), &status) == 0) return add_file(split(name));
     refuse(name, "no such user, and no such file");
   }
@@ -117,7 +117,7 @@ class Finder {
   void set_drops(Target& target) {
     auto account = priv::find_account(target.user);
     for (const auto& drop : config::place(settings_, target.user, account ? account->home : "").temporary_drops)
-      target.drops.push_back(drop.folder + "/" + drop.name);
+      target.drops.push_back(base::path_in(drop.folder, drop.name));
   }
 
   /// `any_name`: where a user's mail lies in his home, the configuration says how it is called.
@@ -127,7 +127,7 @@ class Finder {
     target.name = place.name;
     target.user = user;
     target.label = base::escape_untrusted(target.path(), 200);
-    const bool shared = target.folder == spool_dir_ || target.folder.starts_with(spool_dir_ + "/");
+    const bool shared = target.folder == spool_dir_ || target.folder.starts_with(base::path_in(spool_dir_, ""));
     if (shared && user.empty()) target.user = target.name;
     target.in_spool_dir = shared;
     target.command = fmt::format("popcheck --repair {}", user.empty() ? target.label : user);
@@ -207,7 +207,7 @@ class Finder {
     struct stat own {};
     if (::fstat(::dirfd(dir.get()), &own) != 0) return Error::from_errno(errno, "fstat").at("read the spool folder", folder);
     for (const auto& name : names) {
-      const auto path = fmt::format("{}/{}", folder, name);
+      const auto path = base::path_in(folder, name);
       struct stat status {};
       if (::lstat(path.c_str(), &status) != 0) continue;
       if (S_ISDIR(status.st_mode)) {
@@ -233,7 +233,7 @@ class Finder {
     for (const auto& [name, home] : users) {
       struct stat status {};
       const auto spool = is_spool_name(name) ? config::place(settings_, name, home).spool : config::PlacedFile{};
-      if (!spool.name.empty() && ::lstat((spool.folder + "/" + spool.name).c_str(), &status) == 0) add_file({spool.folder, spool.name}, name);
+      if (!spool.name.empty() && ::lstat(base::path_in(spool.folder, spool.name).c_str(), &status) == 0) add_file({spool.folder, spool.name}, name);
     }
   }
 

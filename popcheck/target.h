@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/text.h"
 #include "common/config/settings.h"
 #include "popcheck/command_line.h"
 
@@ -27,7 +28,7 @@ struct Target {
   bool make_state = false;       ///< by us with the rights that we have now: popper would make it so at the next login
   std::string command;    ///< what to type to repair it
   std::string fault;      ///< why nothing can be done
-  [[nodiscard]] std::string path() const { return folder + "/" + name; }
+  [[nodiscard]] std::string path() const { return base::path_in(folder, name); }
 };
 
 /// Reads the configuration that the command names; a default that does not exist is none. Errors: malformed.

@@ -122,4 +122,15 @@ std::string to_hex(std::string_view bytes) {
   return text;
 }
 
+std::string path_in(std::string_view folder, std::string_view name) {
+  std::string path{folder};
+  if (!folder.ends_with('/')) path += '/';
+  return path.append(name);
+}
+
+std::string_view without_end_slashes(std::string_view folder) {
+  while (folder.size() > 1 && folder.ends_with('/')) folder.remove_suffix(1);
+  return folder;
+}
+
 }  // namespace qpop::base

@@ -40,6 +40,11 @@ namespace qpop::base {
 /// True for a correct UTF-8 sequence without control characters (below 0x20, 0x7F, U+0080 to U+009F).
 [[nodiscard]] bool is_printable_utf8(std::string_view bytes);
 
+/// "FOLDER/NAME", with one slash between them also when the folder ends in one.
+[[nodiscard]] std::string path_in(std::string_view folder, std::string_view name);
+/// A folder without the slashes at its end; "/" stays.
+[[nodiscard]] std::string_view without_end_slashes(std::string_view folder);
+
 /// Lower-case hexadecimal.
 [[nodiscard]] std::string to_hex(std::string_view bytes);
 

@@ -95,6 +95,7 @@ class Monitor {
   bool spawn_signer();
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
   void end_session(pid_t pid, bool kill);
+  void end_open_job(pid_t session);
 
   // tls.cc: certificates and the process that has their keys
   base::Status prepare_tls();
@@ -166,7 +167,7 @@ class Monitor {
   void on_login_failed(const ipc::LoginFailed& message);
   void log_login(const LiveSession& session);
   void log_timing(const LiveSession& session);
-  void log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason);
+  void log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason, ipc::LoginMechanism mechanism);
   [[nodiscard]] base::Status check_rules(std::string_view user);
 
   // checkers.cc: who asks the system about a password, and who judges a certificate

@@ -74,6 +74,17 @@ BOOST_AUTO_TEST_CASE(words_stand_between_blanks) {
   BOOST_TEST((words("  one two\tthree  four ") == Words{"one", "two\tthree", "four"}));
 }
 
+BOOST_AUTO_TEST_CASE(one_slash_stands_between_folder_and_name) {
+  BOOST_TEST(path_in("/var/mail", "ada") == "/var/mail/ada");
+  BOOST_TEST(path_in("/var/mail/", "ada") == "/var/mail/ada");
+  BOOST_TEST(path_in("/", "ada") == "/ada");
+  BOOST_TEST(path_in(".", "ada") == "./ada");
+  BOOST_TEST(without_end_slashes("/var/mail//") == "/var/mail");
+  BOOST_TEST(without_end_slashes("/") == "/");
+  BOOST_TEST(without_end_slashes("//") == "/");
+  BOOST_TEST(without_end_slashes("").empty());
+}
+
 BOOST_AUTO_TEST_CASE(names_of_hosts_have_no_other_characters) {
   for (const std::string_view name : {"a", "client.example.org", "192-0-2-1.Example", "-", "."}) BOOST_TEST(is_host_name(name), name);
   for (const std::string_view name : {"", "a b", "a)", "a_b", "\xC3\xA4.example", "a\n"}) BOOST_TEST(!is_host_name(name), name);
