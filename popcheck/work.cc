@@ -54,6 +54,10 @@ Outcome failed(const Error& error, std::vector<std::string> warnings) {
 
 spool::MailLockKinds Place::locks() const { return spool::lock_kinds(settings.text(config::Opt::mail_locks)); }
 
+files::LockCreation lock_creation(const config::Settings& settings) {
+  return settings.boolean(config::Opt::no_atomic_open) ? files::LockCreation::link : files::LockCreation::exclusive_open;
+}
+
 namespace {
 
 struct Look {
