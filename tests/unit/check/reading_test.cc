@@ -68,6 +68,22 @@ BOOST_AUTO_TEST_CASE(zeros_in_front_are_removed_in_both_formats) {
   }
 }
 
+/// What stands in front of zeros is known also when there are more of them than are held in memory.
+BOOST_AUTO_TEST_CASE(zeros_at_the_end_are_removed_and_nothing_else) {
+  const std::string separator = "\x01\x01\x01\x01\n";
+  const auto unit = separator + mail("1").substr(kFrom.size());
+  for (const std::size_t zeros : {1U, 600U, 5000U, 2'000'000U}) {
+    for (const auto& text : {mail("1") + mail("2"), unit + separator}) {
+      BOOST_TEST(repair_in_memory(text + std::string(zeros, '\0')).bytes == text);
+      BOOST_TEST(read(text + std::string(zeros, '\0')).findings.size() == 1U);
+    }
+    BOOST_TEST(repair_in_memory(unit + std::string(zeros, '\0')).bytes == unit + separator);
+    // The zeros are the From_ line.
+    const auto lost = repair_in_memory(mail("1") + std::string(zeros, '\0') + mail("2").substr(kFrom.size())).bytes;
+    BOOST_TEST((zeros < 16 || lost.find('\0') == std::string::npos));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(excerpts_are_escaped) {
   const auto report = read("\x1b]0;x\x07\xff\n\n" + mail("1"));
   BOOST_TEST(only(report, Id::foreign_start).excerpt == "\\x1b]0;x\\x07\\xff");
