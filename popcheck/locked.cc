@@ -3,6 +3,7 @@
 #include "popcheck/locked.h"
 
 #include "common/spool/spool_file.h"
+#include "popcheck/holes.h"
 
 namespace qpop::popcheck {
 
@@ -29,6 +30,7 @@ Result<Locked> lock_all(Place& place, Outcome& outcome) {
   outcome.warnings.insert(outcome.warnings.end(), recovered.warnings.begin(), recovered.warnings.end());
   auto mail = spool::MailLock::acquire(place.context(), place.paths(), place.locks(), patience_ms, outcome.warnings);
   if (!mail) return mail.error().at("lock", place.target.label);
+  if (const auto hole = too_many_holes(mail->fd())) return Error{ErrorKind::limit, describe(*hole, place.target.path())}.at("read", place.target.label);
   auto size = spool::size_of(place.fs, mail->fd());
   if (!size) return size.error();
   return Locked{std::move(*session), std::move(*mail), *size};

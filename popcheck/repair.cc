@@ -130,6 +130,11 @@ void tell_plan(Outcome& outcome, check::Plan& plan) {
 }
 
 Outcome repair_spool(Place& place) {
+  if (is_mostly_holes(place)) {
+    auto outcome = check_spool(place);
+    outcome.message = "nothing was changed";
+    return outcome;
+  }
   Answers answers;
   auto options = plan_options(place);
   if (place.command.verb == Verb::dry_run) return dry_run(place, options, answers);

@@ -321,6 +321,44 @@ def surroundings():
         os.unlink(bob)
 
 
+def holes():
+    """A file that claims terabytes is named at once, and not read; one with holes that can be read is read, repaired and proven."""
+    with Site(users=("ada", "bob", "cyd")) as site:
+        case = Case(site)
+        ada, bob, cyd = (site.put_spool(name, mailbox(3)) for name in ("ada", "bob", "cyd"))
+        end = os.path.getsize(ada)
+        os.truncate(ada, 1 << 42)
+        with open(ada, "rb") as file:
+            if os.lseek(file.fileno(), 0, os.SEEK_HOLE) == 1 << 42:
+                skip("this file system tells of no holes")
+        with open(bob, "r+b") as file:
+            file.seek(1 << 42)
+            file.write(message(4))
+        os.truncate(cyd, end + (1 << 20))
+        seen = {os.path.basename(one["spool"]): one for one in json.loads(case.run("--all", "--json", code=FINDINGS, timeout=60))}
+        (found,) = seen["ada"]["findings"]
+        block = found["offset"]
+        assert found["id"] == "holes" and end <= block < end + (1 << 20) and found["length"] == (1 << 42) - block, found
+        assert seen["ada"]["size"] == sum(seen["ada"]["octets"].values()) == 1 << 42
+        assert [one["id"] for one in seen["cyd"]["findings"]] == ["nul-tail"] and seen["cyd"]["messages"] == 3, seen["cyd"]
+        for verb in ("--repair", "--dry-run"):
+            for name in ("ada", "bob"):
+                text = case.run(verb, name, code=FINDINGS, timeout=60)
+                assert "error   holes" in text and "nothing was changed" in text and "to repair:" not in text, text
+        assert f"there is nothing from octet {block} to {1 << 42}: fallocate -c -o {block} -l {(1 << 42) - block} {bob}" in text, text
+        # A repair that is to be taken back, when the spool has become one.
+        case.run("--repair", "cyd", code=REPAIRED)
+        assert site.read_spool("cyd") == mailbox(3)
+        assert "proven: " in case.run("--verify", *case.ledgers("cyd"), code=CLEAN)
+        os.truncate(cyd, 1 << 42)
+        assert "truncate -s" in case.run("--undo", "cyd", code=FAILED, timeout=60)
+        # What is said mends it.
+        command = re.search(r"truncate -s \d+ \S+(?=\))", case.run("ada", code=FINDINGS)).group()
+        site.run(command.split(), check=True)
+        case.run("--repair", "ada")
+        assert site.read_spool() == mailbox(3), os.path.getsize(ada)
+
+
 def asked():
     """A doubtful place is left alone, changed when asked, and asked about; an open session keeps its offsets."""
     with Site(users=("ada", "bob")) as site:
@@ -384,5 +422,5 @@ def page():
 
 
 if __name__ == "__main__":
-    {"serve": serve, "ledger": ledger, "killed": killed, "deliveries": deliveries, "commands": commands, "surroundings": surroundings,
+    {"serve": serve, "ledger": ledger, "killed": killed, "deliveries": deliveries, "commands": commands, "surroundings": surroundings, "holes": holes,
      "asked": asked, "page": page}[sys.argv[1]]()
