@@ -51,6 +51,15 @@ void add_finding(std::string& out, const Finding& finding) {
   out += fmt::format("          repair: {}\n", row.repair);
 }
 
+/// What to type next.
+std::string way_out(const Target& target, const Outcome& outcome) {
+  const auto any = [&](bool doubtful) {
+    return std::ranges::any_of(outcome.report.findings, [&](const Finding& one) { return one.repairable && one.doubtful == doubtful; });
+  };
+  if (any(false)) return fmt::format("  to repair: popcheck --repair {}\n", target.argument);
+  return any(true) ? fmt::format("  to be asked: popcheck --repair --ask {}\n", target.argument) : std::string{};
+}
+
 std::string counts_json(const Report& report) {
   std::string text;
   for (std::size_t i = 0; i < check::kRegions; ++i) {
@@ -117,8 +126,7 @@ std::string text_of(const Target& target, const Outcome& outcome, bool quiet) {
   out += outcome.diff;
   out += warnings;
   if (!outcome.message.empty()) out += fmt::format("  {}\n", outcome.message);
-  const bool repairable = std::ranges::any_of(outcome.report.findings, [](const Finding& one) { return one.repairable; });
-  if (outcome.result == "findings" && repairable && !target.command.empty()) out += fmt::format("  to repair: {}\n", target.command);
+  if (outcome.result == "findings" && !target.argument.empty()) out += way_out(target, outcome);
   return out;
 }
 

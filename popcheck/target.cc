@@ -130,7 +130,7 @@ class Finder {
     const bool shared = target.folder == spool_dir_ || target.folder.starts_with(spool_dir_ + "/");
     if (shared && user.empty()) target.user = target.name;
     target.in_spool_dir = shared;
-    target.command = fmt::format("popcheck --repair {}", user.empty() ? target.label : user);
+    target.argument = user.empty() ? target.label : user;
     const bool any = !user.empty() || (any_name && !shared);
     if (any ? target.name.empty() || target.name == "." || target.name == ".." : !is_spool_name(target.name)) target.fault = "not the name of a spool";
     if (target.fault.empty()) set_owner(target);

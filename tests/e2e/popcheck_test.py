@@ -366,8 +366,16 @@ def asked():
         doubtful = message(1)[:-1] + b"\nFrom bob@example.org Fri Nov 30 10:11:12 2012\nas he wrote\n\n" + message(2)
         quoted = doubtful.replace(b"\nFrom bob", b"\n>From bob")
         site.put_spool("bob", doubtful)
-        case.run("--repair", "bob", code=FINDINGS)
+        for verb in ((), ("--repair",)):
+            text = case.run(*verb, "bob", code=FINDINGS)
+            assert "to be asked: popcheck --repair --ask bob" in text and "to repair:" not in text, text
         assert site.read_spool("bob") == doubtful
+        # What no repair mends is said, before and behind one.
+        site.put_spool("ada", message(1).replace(b"\nSubject", b"\nX-Lost: \0\nSubject") + message(2)[:-2])
+        text = case.run("--repair", "ada", code=REPAIRED)
+        assert "no change for damaged-header" in text, text
+        text = case.run("--repair", "ada", code=FINDINGS)
+        assert "no repair mends this" in text and "to repair:" not in text and "to be asked:" not in text, text
         case.run("--repair", "--ask", "bob", code=FINDINGS, input=b"n\n")
         assert site.read_spool("bob") == doubtful
         case.run("--repair", "--ask", "bob", code=REPAIRED, input=b"y\n")
