@@ -76,7 +76,8 @@ ExitCode run(int argc, char** argv) {
   if (!identity) return fail(identity.error(), ExitCode::unsafe);
   if (!command) {
     fail(command.error());
-    std::fputs(usage().data(), stderr);
+    // The first words of the original's second line; scripts look for them.
+    std::fputs("usage: popauth [option]...; popauth -help lists the options\n", stderr);
     return ExitCode::failed;
   }
   if (command->verb == Verb::help) {

@@ -326,8 +326,7 @@ int main(int argc, char** argv) {
   try {
     auto command = parse_command_line({argv + std::min(argc, 1), argv + argc});
     if (command) return run(*command);
-    fmt::print(stderr, "popcheck: {}\n{}", command.error().detail(), usage());
-    return kUsage;
+    return complain(fmt::format("{}; popcheck --help lists the options", command.error().detail()), kUsage);
   } catch (const std::exception& error) {
     fmt::print(stderr, "popcheck: {}\n", error.what());
     return kFailed;

@@ -150,7 +150,7 @@ Outcome undo_repair(Place& place, const NamedLedger* named) {
   if (!locked) return fail(locked.error());
   const int ledgers = named != nullptr ? named->folder.get() : place.state.get();
   const auto stem = named != nullptr ? named->name.substr(0, named->name.size() - kLedgerEnding.size()) : last_ledger(ledgers);
-  if (stem.empty()) return fail(Error{ErrorKind::not_found, fmt::format("no repair of it is known in {}", place.target.state)}.at("undo", place.target.label));
+  if (stem.empty()) return fail(Error{ErrorKind::not_found, fmt::format("no repair of it is left to take back in {}", place.target.state)}.at("undo", place.target.label));
   auto ledger = read_ledger(place.fs, ledgers, stem + std::string{kLedgerEnding});
   if (!ledger) return fail(ledger.error());
   spool::SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};

@@ -109,7 +109,14 @@ def serve():
         case.run("--undo", "ada", code=REPAIRED)
         assert site.read_spool() == damaged() + message(6)
         assert case.ledgers() == []
-        case.run("--undo", "ada", code=FAILED)
+        assert "no repair of it is left to take back" in case.run("--undo", "ada", code=FAILED)
+        folder = os.path.join(site.state, "v", "ada")
+        (undone,) = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".undone")]
+        for verb in ("--undo", "--verify"):
+            for name in (undone, undone[:-len("undone")] + "ledger"):
+                text = case.run(verb, name, code=FAILED)
+                assert name + ": this repair was taken back already" in text and (name == undone or undone in text), text
+        assert "taken back already" in case.run("--undo", os.path.basename(undone), code=FAILED)
         case.run("--repair", "ada", code=REPAIRED)
         assert case.bodies() == want + [without_first_line(message(6))[:-1]]
         case.run("--undo", case.ledgers()[0], code=REPAIRED)
@@ -259,8 +266,9 @@ def commands():
     """Exit codes, explanations, JSON, all spools, standard input."""
     with Site(users=("ada", "bob")) as site:
         case = Case(site)
-        case.run("--nonsense", code=USAGE)
-        case.run("--repair", "--undo", "ada", code=USAGE)
+        for wrong in (("--nonsense",), ("--repair", "--undo", "ada"), ("--jobs", "x")):
+            done = site.run([program("popcheck"), *wrong], check=False)
+            assert done.returncode == USAGE and re.fullmatch(rb"popcheck: [^\n]+; popcheck --help lists the options\n", done.stderr), done
         case.run("--explain", "no-such-thing", code=USAGE)
         assert "glued-message (error)" in case.run("--explain", "glued-message", code=CLEAN)
         assert case.run("--explain", "all", code=CLEAN).count("repair: ") >= 35
