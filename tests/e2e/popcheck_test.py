@@ -174,6 +174,24 @@ def ledger():
         case.run("--undo", path, code=REPAIRED)
         with open(spool, "rb") as file:
             assert file.read() == damaged()
+        named(case, ledgers)
+
+
+def named(case, ledgers):
+    """JSON names a spool and its ledger as they are called; a name that is no text has its octets beside it."""
+    for name, text in ((b"b\xc3\xbccher \"1\"\\", True), (b"b\xfccher", False)):
+        path = os.path.join(os.fsencode(case.site.home), name)
+        with open(path, "wb") as file:
+            file.write(damaged())
+        case.site.own(case.site.home)
+        done = case.site.run([program("popcheck"), "--ledger-dir", ledgers, "--json", "--repair", path], check=False)
+        (one,) = json.loads(done.stdout.decode("utf-8"))
+        assert one["result"] == "repaired", one
+        for member in ("spool", "ledger"):
+            assert (member + "_hex" in one) != text, one
+            octets = one[member].encode() if text else bytes.fromhex(one[member + "_hex"])
+            assert octets == path if member == "spool" else os.path.exists(octets), (octets, one)
+            assert text or one[member].count("\ufffd") == 1, one
 
 
 def killed():
