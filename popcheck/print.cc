@@ -102,6 +102,8 @@ std::string cells_json(const Report& report) {
 
 }  // namespace
 
+std::string shown(const std::string& path) { return base::is_printable_utf8(path) ? path : base::escape_untrusted(path, 400); }
+
 std::string text_of(const Target& target, const Outcome& outcome, bool quiet) {
   if (quiet && outcome.code == kClean) return {};
   std::string warnings;

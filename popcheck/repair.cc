@@ -184,7 +184,7 @@ Outcome repair_spool(Place& place) {
   outcome.code = kRepaired;
   outcome.result = "repaired";
   outcome.message = fmt::format("repaired: {} places changed, {} octets became {}, {} messages are served; ledger {}", outcome.edits.size(), locked->size,
-                                plan->patch.size(), plan->after.served, outcome.ledger);
+                                plan->patch.size(), plan->after.served, shown(outcome.ledger));
   if (const auto left = names_of_warnings(plan->after); !left.empty()) outcome.message += fmt::format("; no change for {}", left);
   return outcome;
 }

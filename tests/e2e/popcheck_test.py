@@ -192,6 +192,10 @@ def named(case, ledgers):
             octets = one[member].encode() if text else bytes.fromhex(one[member + "_hex"])
             assert octets == path if member == "spool" else os.path.exists(octets), (octets, one)
             assert text or one[member].count("\ufffd") == 1, one
+        # In texts for people no octet goes to the terminal that it might obey.
+        for verb, code in (("--undo", REPAIRED), ("--undo", FAILED), ("--repair", REPAIRED)):
+            said = case.run("--ledger-dir", ledgers, verb, path, code=code)
+            assert text == ("\\xfccher-" not in said), said
 
 
 def killed():
