@@ -23,6 +23,7 @@
 #include "common/digest/digest.h"
 #include "common/priv/drop.h"
 #include "common/spool/locks.h"
+#include "popcheck/ledger.h"
 
 namespace qpop::popcheck {
 
@@ -95,7 +96,7 @@ class Finder {
   void add(const std::string& name) {
     struct stat status {};
     // A slash makes it a file; so does the ending of a ledger.
-    if (name.find('/') != std::string::npos || name.ends_with(".ledger")) return add_file(split(name));
+    if (name.find('/') != std::string::npos || name.ends_with(kLedgerEnding) || name.ends_with(kUndoneEnding)) return add_file(split(name));
     auto account = priv::find_account(name);
     if (!settings_.text(Opt::mail_user).empty()) return add_user(name, {});
     if (account) return add_user(name, account->home);
@@ -130,13 +131,25 @@ class Finder {
     const bool shared = target.folder == spool_dir_ || target.folder.starts_with(base::path_in(spool_dir_, ""));
     if (shared && user.empty()) target.user = target.name;
     target.in_spool_dir = shared;
-    target.command = fmt::format("popcheck --repair {}", user.empty() ? target.label : user);
+    target.argument = user.empty() ? target.label : user;
     const bool any = !user.empty() || (any_name && !shared);
     if (any ? target.name.empty() || target.name == "." || target.name == ".." : !is_spool_name(target.name)) target.fault = "not the name of a spool";
+    if (target.fault.empty()) target.fault = told_of_undone(target);
     if (target.fault.empty()) set_owner(target);
     if (target.fault.empty()) set_state(target, shared || !user.empty());
     if (target.fault.empty() && !target.user.empty() && is_spool_name(target.user)) set_drops(target);
     out_.push_back(std::move(target));
+  }
+
+  /// A ledger whose repair is taken back is asked for again, under its new name or the old one.
+  [[nodiscard]] std::string told_of_undone(const Target& target) const {
+    if (command_.verb != Verb::undo && command_.verb != Verb::verify) return {};
+    struct stat status {};
+    if (target.name.ends_with(kUndoneEnding)) return "this repair was taken back already, and the spool is no longer as it made it";
+    if (!target.name.ends_with(kLedgerEnding) || ::lstat(target.path().c_str(), &status) == 0) return {};
+    const auto undone = target.path().substr(0, target.path().size() - kLedgerEnding.size()) + std::string{kUndoneEnding};
+    if (::lstat(undone.c_str(), &status) != 0) return {};
+    return fmt::format("this repair was taken back already; its ledger is now {}", base::escape_untrusted(undone, 200));
   }
 
   void set_owner(Target& target) {

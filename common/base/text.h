@@ -48,4 +48,10 @@ namespace qpop::base {
 /// Lower-case hexadecimal.
 [[nodiscard]] std::string to_hex(std::string_view bytes);
 
+/// True for correct UTF-8, control characters or not.
+[[nodiscard]] bool is_utf8(std::string_view bytes);
+
+/// A JSON string with its quotes. UTF-8 stays; control characters become \u00XX, each octet that is no UTF-8 \ufffd.
+[[nodiscard]] std::string json_string(std::string_view bytes);
+
 }  // namespace qpop::base
