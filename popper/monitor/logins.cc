@@ -83,6 +83,7 @@ void Monitor::on_login_accepted(const ipc::Channel& authenticator, const ipc::Lo
     return;
   }
   session->phase = Phase::transaction;
+  not_logged_in_.erase({session->started_ms, session->pid});
   ++counters_.logins.at(name_of(message.mechanism).counted_as);
   session->owner = std::move(*owner);
   session->accepted_ms = clock_.monotonic_ms();

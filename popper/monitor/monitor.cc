@@ -203,8 +203,9 @@ void Monitor::end_stuck_jobs(std::int64_t now) {
 void Monitor::end_overdue_logins(std::int64_t now) {
   const std::int64_t most = settings_.number(Opt::login_timeout) * 1000 + kLoginSlackMs;
   std::vector<pid_t> overdue;
-  for (const auto& [pid, session] : sessions_) {
-    if (session.phase == Phase::authorization && !session.told_to_end && now - session.started_ms > most) overdue.push_back(pid);
+  for (const auto& [since, pid] : not_logged_in_) {
+    if (now - since <= most) break;
+    if (!sessions_.at(pid).told_to_end) overdue.push_back(pid);
   }
   for (const pid_t pid : overdue) {
     log::warning("session process {} for {}: not logged in long after login-timeout; killed", pid, sessions_.at(pid).client.text);

@@ -12,7 +12,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -217,6 +219,8 @@ class Monitor {
   NameFile allowed_names_;  ///< auth-file
   NameFile refused_names_;  ///< nonauth-file
   std::deque<pid_t> spares_;
+  std::map<ipc::SessionId, pid_t> numbers_;                    ///< process of each session
+  std::set<std::pair<std::int64_t, pid_t>> not_logged_in_;     ///< since when, and its process; without those that have been told to end
   std::map<std::string, unsigned> per_block_;
   std::string empty_root_;
   std::unique_ptr<RecoveryRun> recovery_;  ///< only under recover()

@@ -113,6 +113,7 @@ LiveSession* Monitor::spawn_session() {
   session.channel = std::move(pair->first);
   session.can_tls = can_tls;
   digest::random_bytes(session.id);
+  numbers_[session.id] = pid;
   watch(session.channel.fd(), [this, pid] { on_session_message(pid); });
   return &session;
 }
@@ -252,6 +253,7 @@ void Monitor::end_session(pid_t pid, bool kill) {
   const auto found = sessions_.find(pid);
   if (found == sessions_.end()) return;
   LiveSession& session = found->second;
+  not_logged_in_.erase({session.started_ms, pid});
   if (kill) {
     session.told_to_end = true;
     if (session.reaped) return;  // its end is being handled
@@ -269,6 +271,7 @@ void Monitor::end_session(pid_t pid, bool kill) {
     if (job.session == pid) job.session = -1;  // the number may soon be that of another user's session
   }
   unwatch(session.channel.fd());
+  numbers_.erase(session.id);
   sessions_.erase(found);
 }
 

@@ -5,7 +5,9 @@ import re
 import subprocess
 import time
 
+import accounts
 import peers
+import sessions
 from harness import program
 
 
@@ -159,7 +161,7 @@ def login_rate(run, server, clients, *options, tls=False):
 
 
 def logins(run):
-    """Logins a second at 1, 8, 16, 64 clients: by PASS, APOP, over TLS, resumed."""
+    """Logins a second at 1, 8, 16, 64 clients: by PASS, APOP, SCRAM, over TLS, resumed."""
     for clients in ((4,) if run.options.smoke else [int(number) for number in run.options.clients.split(",")]):
         rounds = max(1, run.rounds // 2)
         figures = interleaved(run, lambda server, n=clients: login_rate(run, server, n), rounds=rounds)
@@ -168,20 +170,11 @@ def logins(run):
         run.report(f"logins, PASS, {clients} clients", figures, "a second", True)
         can = [name for name in run.servers if name in ("popper", "dovecot")]
         run.report(f"logins, APOP, {clients} clients", interleaved(run, lambda server, n=clients: login_rate(run, server, n, "--auth", "apop"), rounds=rounds, only=can), "a second", True)
+        run.report(f"logins, SCRAM, {clients} clients",
+                   interleaved(run, lambda server, n=clients: login_rate(run, server, n, "--auth", "scram"), rounds=rounds, only=["popper"]), "a second", True)
         run.report(f"logins, TLS, {clients} clients", interleaved(run, lambda server, n=clients: login_rate(run, server, n, tls=True), rounds=rounds, only=can), "a second", True)
         run.report(f"logins, TLS resumed, {clients} clients",
                    interleaved(run, lambda server, n=clients: login_rate(run, server, n, "--resume", tls=True), rounds=rounds, only=can), "a second", True)
-
-
-def proportional_kib(pids):
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/smaps_rollup") as file:
-                total += next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
-        except (OSError, StopIteration):
-            continue
-    return total
 
 
 def held(run, server, users, tls_too):
@@ -189,13 +182,13 @@ def held(run, server, users, tls_too):
     port = server.tls if tls_too else server.plain
     if port is None:
         return None
-    before = proportional_kib(server.pids())
+    before = peers.proportional_kib(server.pids())
     holders = [subprocess.Popen([program("pop3_load"), str(port), user, run.password, "hold", *(["--tls"] if tls_too else [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                for user in users]
     for holder in holders:
         holder.stdout.readline()
     time.sleep(1)
-    after = proportional_kib(server.pids())
+    after = peers.proportional_kib(server.pids())
     for holder in holders:
         holder.communicate()
     return (after - before) / len(users)
@@ -207,6 +200,30 @@ def memory(run):
     for tls_too in (False, True):
         run.report(f"memory of a held session{', TLS' if tls_too else ''}", interleaved(run, lambda server, t=tls_too: held(run, server, few, t), rounds=1), "KiB")
     run.report("memory of a session on the large maildrop", interleaved(run, lambda server: held(run, server, [peers.user_of(server.name)], False), rounds=1), "KiB")
+
+
+def accounts_too(run):
+    """A login with 1, 100, 10,000 and 100,000 accounts in the database."""
+    for count in ((1, 100) if run.options.smoke else (1, 100, 10000, 100000)):
+        run.report(f"login, {count} accounts", {"popper": accounts.measure(count, run.rounds)["login"]})
+
+
+def sessions_too(run):
+    """Memory of each of 10, 1,000 and 5,000 held sessions, and a login beside them."""
+    for count in ((2, 10) if run.options.smoke else (10, 1000, 5000)):
+        each, values = sessions.measure(count, run.rounds)
+        run.report(f"memory of each of {count} sessions", {"popper": [each]}, "KiB")
+        run.report(f"login beside {count} sessions", {"popper": values})
+
+
+def popcheck(run):
+    """popcheck of the large maildrop."""
+    def one():
+        start = time.monotonic()
+        subprocess.run([program("popcheck"), run.original], check=True, stdout=subprocess.DEVNULL)
+        return (time.monotonic() - start) * 1000
+
+    run.report("popcheck", {"popper": [one() for _ in range(run.rounds)], "limit": [memchr_pass(run)]}, note="limit: one pass of memchr over every line")
 
 
 def growth(run):
@@ -224,4 +241,4 @@ def growth(run):
 
 
 CASES = {"first": first, "again": again, "grown": grown, "leave": leave, "retr": retr, "pipelined": pipelined, "tls": tls, "delete": delete, "logins": logins,
-         "memory": memory, "growth": growth}
+         "memory": memory, "growth": growth, "accounts": accounts_too, "sessions": sessions_too, "popcheck": popcheck}

@@ -199,6 +199,17 @@ def tree(pid):
     return pids
 
 
+def proportional_kib(pids):
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup") as file:
+                total += next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+        except (OSError, StopIteration):
+            continue
+    return total
+
+
 def load(port, user, password, mode, *options, timeout=900):
     """One run of the load client: milliseconds, messages, octets."""
     done = subprocess.run([program("pop3_load"), str(port), user, password, mode, *options], capture_output=True, text=True, timeout=timeout, check=False)
