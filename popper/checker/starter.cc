@@ -99,6 +99,8 @@ void Starter::fork_checker(ipc::Frame& frame, const ipc::StartChecker& message) 
   (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(3);
   (void)::signal(SIGCHLD, SIG_DFL);  // modules wait for helpers of theirs
+  // Its channel is closed soon, and the number may become one of a module's descriptors.
+  log::redirect([](log::Severity, std::string_view) {});
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
