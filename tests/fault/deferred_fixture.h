@@ -16,7 +16,7 @@ inline spool::MaildropSettings with(const spool::ExpungeRules& rules) {
 }
 
 /// Deferred, and neither share nor time make a rewrite due.
-inline spool::MaildropSettings never_due() { return with({.deferred = true, .share_percent = 100, .after_s = 31'536'000}); }
+inline spool::MaildropSettings never_due() { return with({.deferred = true, .share_percent = 1000, .after_s = 31'536'000}); }
 
 /// The messages that a client of this session sees, without postmark and trailer.
 inline std::vector<std::string> visible_in(const spool::OpenedMaildrop& opened) {
