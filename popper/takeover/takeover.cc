@@ -50,8 +50,8 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() {
     if (!fd_.valid()) return;
-    for (const auto* name : {spool::kSessionName, spool::kIndexName, spool::kIndexTemporaryName, spool::kUniqueIdsName, spool::kUniqueIdsTemporaryName, spool::kExpungedName, spool::kExpungedTemporaryName,
-                             spool::kReserveName, spool::kExpiryName, spool::kLoginName}) {
+    for (const auto* name : {spool::kSessionName, spool::kIndexName, spool::kIndexTemporaryName, spool::kUniqueIdsName, spool::kUniqueIdsTemporaryName,
+                             spool::kExpungedName, spool::kExpungedTemporaryName, spool::kReserveName, spool::kExpiryName, spool::kLoginName}) {
       ::unlinkat(fd_.get(), name, 0);
     }
     ::rmdir(path_.c_str());
