@@ -24,6 +24,8 @@ using listing::Record;
 
 /// No sector of a disk, and no page, holds octets of two batches.
 constexpr std::uint64_t kBatchSpan = 4096;
+/// More than any maildrop makes: 26 million deletions. The file lies in a folder of the user's, who may make it as long as he likes.
+constexpr std::uint64_t kMostOctets = 1024UL * 1024 * 1024;
 
 std::uint64_t next_place(std::uint64_t end) { return (end + kBatchSpan - 1) / kBatchSpan * kBatchSpan; }
 
@@ -43,7 +45,7 @@ std::string encode(const ExpungedBatch& batch) { return std::string{view_of_obje
 
 /// The batch at `at`, when it is whole.
 Result<bool> read_batch(FileSystem& fs, int fd, std::uint64_t at, std::uint64_t size, ExpungedBatch& batch) {
-  if (at > size || size - at < sizeof(ExpungedHeader)) return false;
+  if (at > size || size - at < sizeof(ExpungedHeader) || size > kMostOctets) return false;
   auto& header = batch.header;
   if (auto read = read_exactly(fs, fd, span_of_object(header), at); !read) return read.error();
   const ExpungedHeader want;
@@ -123,7 +125,7 @@ std::uint64_t Expunged::on_disk() const {
 }
 
 std::int64_t Expunged::oldest_ns() const {
-  return std::ranges::min(batches, {}, [](const ExpungedBatch& batch) { return batch.header.made_ns; }).header.made_ns;
+  return std::ranges::min_element(batches, {}, [](const ExpungedBatch& batch) { return batch.header.made_ns; })->header.made_ns;
 }
 
 Result<Expunged> load_expunged(const Context& context, int state_folder_fd) {
@@ -158,8 +160,7 @@ Hidden find_hidden(const Expunged& expunged, std::span<const Record> records, st
     out.holding.push_back(batch);
   }
   std::ranges::sort(numbers);
-  const auto twice = std::ranges::unique(numbers);
-  numbers.erase(twice.begin(), twice.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
   for (const auto number : numbers) out.messages.octets += records[number].octets;
   return out;
 }
