@@ -114,10 +114,11 @@ Result<bool> fill_from_index(const Context& context, const MaildropPaths& paths,
   if (!after) return after.error();
   if (after->identity != status.identity) return false;
   if (expunged.there) {
+    // open_index() has looked at their hash.
     auto reader = listing::ListingReader::open(index->fd.get());
-    auto records = reader ? reader->all_records() : Result<std::vector<listing::Record>>{reader.error()};
-    if (!records) return false;
-    if (auto done = hide(context, paths, expunged, *records, index->header.end, out); !done) return done.error();
+    std::vector<listing::Record> records(reader ? reader->count() : 0);
+    if (!reader || !reader->records(0, records)) return false;
+    if (auto done = hide(context, paths, expunged, records, index->header.end, out); !done) return done.error();
   }
   out.spool = std::move(spool);
   out.listing = std::move(index->fd);
