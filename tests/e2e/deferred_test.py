@@ -94,7 +94,7 @@ def deliveries(site):
     site.start(**{"expunge-share": "1"})
     assert session(site) == left
     assert site.read_spool() == spool_of(left) and not state_path(site, "expunged")
-    assert "messages deleted earlier left the spool (expunge)" in site.log()
+    wait_until(lambda: "messages deleted earlier left the spool (expunge)" in site.log(), what="log line")
 
 
 def reader(site):

@@ -339,6 +339,36 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_written_down_nor_removed_is_still_there) {
   BOOST_TEST((visible(drop, never_due()) == contents({kUnits[1], kUnits[2], kUnits[3], kUnits[4]})));
 }
 
+BOOST_AUTO_TEST_CASE(a_batch_that_cannot_be_made_durable_is_taken_back_or_said_to_be_in_doubt) {
+  for (const std::string_view only : {"sync", "sync_directory", "write"}) {
+    for (const bool for_good : {false, true}) {
+      const MaildropFixture drop;
+      drop.write_spool(joined(kUnits));
+      delete_in_session(drop, {0}, never_due());
+      const auto before = MaildropFixture::read_file(drop.state_path("expunged"));
+      Process process{drop, {.kind = for_good ? Fault::Kind::fail_from : Fault::Kind::fail_once, .errno_value = EIO, .only = only}};
+      const auto expunged = load_expunged(process.context(), drop.state_folder());
+      BOOST_REQUIRE(expunged.has_value());
+      bool in_doubt = false;
+      BOOST_TEST(!add_batch(process.context(), drop.state_folder(), *expunged, expunged->batches.front(), in_doubt).has_value());
+      // A sync that fails again leaves open what the disk has.
+      BOOST_TEST(in_doubt == (for_good && only == "sync"));
+      BOOST_TEST(MaildropFixture::read_file(drop.state_path("expunged")).substr(0, before.size()) == before);
+      BOOST_TEST(load_expunged(process.context(), drop.state_folder())->batches.size() == 1U);
+    }
+  }
+  // Then the client is not told that nothing was removed.
+  const MaildropFixture drop;
+  drop.write_spool(joined(kUnits));
+  delete_in_session(drop, {4}, never_due());
+  Process opener{drop};
+  auto opened = opener.open(never_due());
+  Process process{drop, {.kind = Fault::Kind::fail_from, .errno_value = ENOSPC, .only = "sync"}};
+  const auto updated = process.update(request_for(*opened, {0}), never_due());
+  BOOST_REQUIRE(!updated.has_value());
+  BOOST_TEST((updated.error().kind() == ErrorKind::io));
+}
+
 BOOST_AUTO_TEST_CASE(in_a_spool_that_was_rewritten_during_the_session_messages_are_removed_at_once) {
   const MaildropFixture drop;
   drop.write_spool(joined(kUnits));
