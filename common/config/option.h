@@ -70,6 +70,9 @@ enum class Opt : std::uint8_t {
   auto_delete,
   update_on_abort,
   expire_after,
+  expunge,
+  expunge_share,
+  expunge_after,
   // rows_bulletins.h
   bulldir,
   max_bulletins,

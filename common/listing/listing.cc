@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <limits>
 
 namespace qpop::listing {
@@ -118,6 +119,40 @@ base::Result<std::vector<Record>> ListingReader::all_records() const {
     if (!is_consistent(all[i], next)) return Error{ErrorKind::malformed, "scan listing: contradictory offsets"};
   }
   return all;
+}
+
+namespace {
+
+std::string_view octets_of(std::span<const std::uint32_t> numbers) {
+  return {reinterpret_cast<const char*>(numbers.data()), numbers.size_bytes()};
+}
+
+}  // namespace
+
+std::string encode_hidden(const HiddenMessages& hidden) {
+  HiddenHeader header;
+  header.count = static_cast<std::uint32_t>(hidden.numbers.size());
+  header.octets = hidden.octets;
+  header.numbers_hash = digest::xxh3_64(octets_of(hidden.numbers));
+  std::string out{reinterpret_cast<const char*>(&header), sizeof header};
+  out += octets_of(hidden.numbers);
+  return out;
+}
+
+base::Result<HiddenMessages> read_hidden(int fd, const ListingHeader& listing) {
+  HiddenHeader header;
+  if (auto read = read_exactly(fd, &header, sizeof header, 0); !read) return read.error();
+  const HiddenHeader want;
+  const bool sound = header.magic == want.magic && header.version == want.version && header.count <= listing.count && header.octets <= listing.total_octets;
+  if (!sound) return Error{ErrorKind::malformed, "hidden messages: they do not fit the scan listing"};
+  HiddenMessages hidden{.numbers = std::vector<std::uint32_t>(header.count), .octets = header.octets};
+  const auto size = hidden.numbers.size() * sizeof(std::uint32_t);
+  if (auto read = read_exactly(fd, hidden.numbers.data(), size, sizeof header); !read) return read.error();
+  const bool ascending = std::ranges::adjacent_find(hidden.numbers, std::ranges::greater_equal{}) == hidden.numbers.end();
+  const bool inside = hidden.numbers.empty() || hidden.numbers.back() < listing.count;
+  if (!ascending || !inside || header.numbers_hash != digest::xxh3_64(octets_of(hidden.numbers)))
+    return Error{ErrorKind::malformed, "hidden messages: the numbers are not in order"};
+  return hidden;
 }
 
 }  // namespace qpop::listing

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
@@ -122,5 +123,25 @@ class ListingReader {
   int fd_;
   ListingHeader header_;
 };
+
+/// Which messages of a listing are not to be shown, for a session: a file in memory beside the listing. Layout: one HiddenHeader, then
+/// header.count numbers.
+struct HiddenHeader {
+  std::array<char, 8> magic{'Q', 'P', 'O', 'P', 'H', 'I', 'D', '\n'};
+  std::uint32_t version = 1;
+  std::uint32_t count = 0;
+  std::uint64_t octets = 0;        ///< sum of their Record::octets
+  std::uint64_t numbers_hash = 0;  ///< XXH3-64 of the numbers
+};
+static_assert(sizeof(HiddenHeader) == 32 && std::is_trivially_copyable_v<HiddenHeader>);
+
+struct HiddenMessages {
+  std::vector<std::uint32_t> numbers;  ///< from 0, ascending
+  std::uint64_t octets = 0;
+};
+
+[[nodiscard]] std::string encode_hidden(const HiddenMessages& hidden);
+/// Of a listing with this header. Errors: malformed (not whole, not ascending, more than the listing has), io.
+[[nodiscard]] base::Result<HiddenMessages> read_hidden(int fd, const ListingHeader& header);
 
 }  // namespace qpop::listing

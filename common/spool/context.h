@@ -62,6 +62,8 @@ inline constexpr const char* kReserveName = "reserve";
 inline constexpr const char* kSalvageName = "salvage";
 inline constexpr const char* kUniqueIdsName = "unique-ids";
 inline constexpr const char* kUniqueIdsTemporaryName = "unique-ids.tmp";
+inline constexpr const char* kExpungedName = "expunged";
+inline constexpr const char* kExpungedTemporaryName = "expunged.tmp";
 inline constexpr const char* kExpiryName = "expiry";
 inline constexpr const char* kLoginName = "login";
 

@@ -41,14 +41,13 @@ bool expiry_is_due(const Context& context, const MaildropPaths& paths) {
   return age >= kDayNs || age < 0;
 }
 
-Result<std::uint32_t> expire(const Context& context, const MaildropPaths& paths, MailLock& lock, std::int64_t days, bool keep_first,
-                             Warnings& warnings) {
+Result<std::uint32_t> expire(const Context& context, const MaildropPaths& paths, MailLock& lock, const Expiry& expiry, Warnings& warnings) {
   auto listing = list_spool(context, paths, lock);
   if (!listing) return listing.error();
-  const std::int64_t day = context.clock.realtime_ns() / kDayNs - days;
+  const std::int64_t day = context.clock.realtime_ns() / kDayNs - expiry.days;
   std::vector<bool> deleted;
   for (const auto& record : listing->records) {
-    if (deleted.empty() && keep_first) {
+    if (deleted.empty() && expiry.keep_first) {
       auto header = read_header(context.fs, lock.fd(), record);
       if (!header) return header.error();
       if (mbox::is_folder_internal(*header)) {
@@ -61,10 +60,13 @@ Result<std::uint32_t> expire(const Context& context, const MaildropPaths& paths,
     deleted.push_back(*older);
     lock.refresh();
   }
+  const auto hidden = find_hidden(expiry.expunged, listing->records, listing->header.end);
+  for (const auto number : hidden.messages.numbers) deleted[number] = false;
   const auto count = static_cast<std::uint32_t>(std::ranges::count(deleted, true));
   if (count > 0) {
+    mark_hidden(hidden, deleted);
     lock.take_lease();
-    if (auto done = apply_update(context, paths, lock, *listing, {.deleted = deleted}, [](std::uint64_t) {}, warnings); !done) return done.error();
+    if (auto done = apply_update(context, paths, lock, *listing, {.deleted = deleted, .expunged_stands = expiry.expunged.there}, [](std::uint64_t) {}, warnings); !done) return done.error();
   }
   note_time(context, paths, kExpiryName);
   return count;

@@ -213,6 +213,20 @@ Result<SpoolListing> list_spool(const Context& context, const MaildropPaths& pat
   return Error{ErrorKind::changed, "somebody writes to the spool without taking its locks"};
 }
 
+bool is_as_listed(const Context& context, const MaildropPaths& paths, const ListingHeader& header) {
+  auto fd = open_spool(context.fs, paths, O_RDONLY);
+  if (!fd) return false;
+  auto status = again([&] { return context.fs.status(fd->get()); });
+  if (!status) return false;
+  if (status->identity == header.spool) {
+    if (header.young == 0) return true;
+    auto hash = tail_hash(context.fs, fd->get(), header.end);
+    return hash && *hash == header.tail_hash;
+  }
+  auto grown = has_only_grown(context, fd->get(), header, status->identity);
+  return grown && *grown;
+}
+
 Result<UniqueFd> write_index(const Context& context, int state_folder_fd, SpoolListing& listing, Warnings& warnings) {
   auto file = write_index_file(context, state_folder_fd, listing);
   if (file) return file;

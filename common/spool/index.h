@@ -44,6 +44,10 @@ struct UsableIndex {
 /// Errors: malformed (neither mbox nor MMDF, with the offset), changed (somebody writes without locks), io.
 [[nodiscard]] base::Result<SpoolListing> list_spool(const Context& context, const MaildropPaths& paths, MailLock& lock);
 
+/// Does the spool still begin with the messages of a listing with this header: unchanged, or grown only? Takes no lock, and reads
+/// no more than the old end. false also when it cannot be told.
+[[nodiscard]] bool is_as_listed(const Context& context, const MaildropPaths& paths, const listing::ListingHeader& header);
+
 /// Writes the index and returns a descriptor of it that cannot be written through: the file itself, or, when the state
 /// folder is full or not writable, a sealed file in memory (and a warning).
 [[nodiscard]] base::Result<base::UniqueFd> write_index(const Context& context, int state_folder_fd,

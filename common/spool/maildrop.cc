@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/mbox/header_field.h"
+#include "common/spool/deferred.h"
 #include "common/spool/locks.h"
 #include "common/spool/naming.h"
 #include "common/spool/prepare.h"
@@ -79,8 +80,9 @@ Result<std::optional<UniqueFd>> open_for_reading(const Context& context, const M
   return std::optional<UniqueFd>{std::move(*fd)};
 }
 
-Status fill_without_mail(const Context& context, const MaildropPaths& paths, OpenedMaildrop& out) {
+Status fill_without_mail(const Context& context, const MaildropPaths& paths, const Expunged& expunged, OpenedMaildrop& out) {
   note_first_sight(context, paths);
+  forget_void(context, paths.state_folder_fd, expunged, {});
   SpoolListing nothing;
   auto listing = memory_listing(context, nothing);
   if (!listing) return listing.error();
@@ -88,14 +90,36 @@ Status fill_without_mail(const Context& context, const MaildropPaths& paths, Ope
   return {};
 }
 
+/// What was deleted and is still in the spool gets a descriptor of its own beside the listing. `records`: all messages.
+Status hide(const Context& context, const MaildropPaths& paths, const Expunged& expunged, std::span<const listing::Record> records,
+            std::uint64_t end, OpenedMaildrop& out) {
+  const auto hidden = find_hidden(expunged, records, end);
+  forget_void(context, paths.state_folder_fd, expunged, hidden);
+  if (hidden.empty()) return {};
+  auto fd = again([&] { return context.fs.memory_file(); });
+  Status done = fd ? write_all(context.fs, fd->get(), listing::encode_hidden(hidden.messages), 0) : Status{fd.error()};
+  if (done) done = again([&] { return context.fs.seal(fd->get()); });
+  if (!done) return done.error().at("note which messages are deleted");
+  out.hidden = std::move(*fd);
+  out.hidden_count = static_cast<std::uint32_t>(hidden.messages.numbers.size());
+  return {};
+}
+
 /// Unchanged since the index was written, before and after it was read: no lock, no scan.
 Result<bool> fill_from_index(const Context& context, const MaildropPaths& paths, UniqueFd& spool,
-                             const FileStatus& status, OpenedMaildrop& out) {
+                             const FileStatus& status, const Expunged& expunged, OpenedMaildrop& out) {
   auto index = open_index(context, paths.state_folder_fd, status.identity);
   if (!index) return false;
   auto after = again([&] { return context.fs.status(spool.get()); });
   if (!after) return after.error();
   if (after->identity != status.identity) return false;
+  if (expunged.there) {
+    // open_index() has looked at their hash.
+    auto reader = listing::ListingReader::open(index->fd.get());
+    std::vector<listing::Record> records(reader ? reader->count() : 0);
+    if (!reader || !reader->records(0, records)) return false;
+    if (auto done = hide(context, paths, expunged, records, index->header.end, out); !done) return done.error();
+  }
   out.spool = std::move(spool);
   out.listing = std::move(index->fd);
   out.count = static_cast<std::uint32_t>(index->header.count);
@@ -103,7 +127,7 @@ Result<bool> fill_from_index(const Context& context, const MaildropPaths& paths,
   return true;
 }
 
-Status fill_from_scan(const Context& context, const MaildropPaths& paths, MailLock& lock, OpenedMaildrop& out) {
+Status fill_from_scan(const Context& context, const MaildropPaths& paths, MailLock& lock, const Expunged& expunged, OpenedMaildrop& out) {
   auto listing = list_spool(context, paths, lock);
   if (!listing) return listing.error();
   auto written = write_index(context, paths.state_folder_fd, *listing, out.warnings);
@@ -119,6 +143,7 @@ Status fill_from_scan(const Context& context, const MaildropPaths& paths, MailLo
     }
     out.spool = std::move(**reader);
   }
+  if (auto done = hide(context, paths, expunged, listing->records, listing->header.end, out); !done) return done;
   out.listing = std::move(*written);
   out.count = static_cast<std::uint32_t>(listing->header.count);
   out.octets = listing->header.total_octets;
@@ -127,21 +152,22 @@ Status fill_from_scan(const Context& context, const MaildropPaths& paths, MailLo
   return {};
 }
 
-Status fill(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, OpenedMaildrop& out) {
+Status fill(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const Expunged& expunged,
+            OpenedMaildrop& out) {
   FileStatus status;
   auto spool = open_for_reading(context, paths, status);
   // Busy: an update has a lease on it; the locks wait for that.
   if (!spool && spool.error().kind() != ErrorKind::busy) return spool.error();
-  if (spool && !spool->has_value()) return fill_without_mail(context, paths, out);
+  if (spool && !spool->has_value()) return fill_without_mail(context, paths, expunged, out);
   if (spool) {
-    auto unchanged = fill_from_index(context, paths, **spool, status, out);
+    auto unchanged = fill_from_index(context, paths, **spool, status, expunged, out);
     if (!unchanged) return unchanged.error();
     if (*unchanged) return {};
   }
   auto lock = MailLock::acquire(context, paths, settings.locks, settings.open_timeout_ms, out.warnings);
-  if (!lock && is_absent(lock.error())) return fill_without_mail(context, paths, out);
+  if (!lock && is_absent(lock.error())) return fill_without_mail(context, paths, expunged, out);
   if (!lock) return lock.error();
-  return fill_from_scan(context, paths, *lock, out);
+  return fill_from_scan(context, paths, *lock, expunged, out);
 }
 
 /// Are the first `count` records of the spool those the session saw?
@@ -197,6 +223,11 @@ Status update_locked(const Context& context, const MaildropPaths& paths, MailLoc
   }
   out.removed = static_cast<std::uint32_t>(std::ranges::count(marks.deleted, true));
   if (out.removed == 0) return {};
+  // Deleted in earlier sessions: they go now. Not knowing them would be to bring them back.
+  auto expunged = load_expunged(context, paths.state_folder_fd);
+  if (!expunged) return expunged.error().at("read which messages were deleted before");
+  marks.expunged_stands = expunged->there;
+  mark_hidden(find_hidden(*expunged, listing->records, listing->header.end), marks.deleted);
   lock.take_lease();
   const auto committed = [&](std::uint64_t moving) {
     mark_finishing(context, request.session_lock_fd);
@@ -230,8 +261,13 @@ Result<OpenedMaildrop> open_maildrop(const Context& context, const MaildropPaths
   auto recovered = recover(context, paths, settings, out.warnings);
   if (!recovered) return recovered.error();
   out.recovery = *recovered;
-  auto filled = prepare_spool(context, paths, settings, out);
-  if (filled) filled = fill(context, paths, settings, out);
+  auto expunged = load_expunged(context, paths.state_folder_fd);
+  if (!expunged) {
+    out.warnings.push_back(fmt::format("read which messages are deleted: {}; they are seen again", expunged.error().message()));
+    expunged = Expunged{.unreadable = true};
+  }
+  auto filled = prepare_spool(context, paths, settings, *expunged, out);
+  if (filled) filled = fill(context, paths, settings, *expunged, out);
   if (filled && settings.hide_internal) filled = look_for_internal(context, out);
   if (!filled) {
     tell_lost(settings, out.recovery, out.warnings);
@@ -247,24 +283,49 @@ Result<OpenedMaildrop> open_maildrop(const Context& context, const MaildropPaths
   return out;
 }
 
+namespace {
+
+/// The update of the spool itself.
+Status update_spool(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const UpdateRequest& request,
+                    UpdatedMaildrop& out) {
+  auto lock = MailLock::acquire(context, paths, settings.locks, settings.update_timeout_ms, out.warnings);
+  if (!lock && is_absent(lock.error())) return Error{ErrorKind::changed, "the spool is gone"};
+  if (!lock) return lock.error();
+  auto done = update_locked(context, paths, *lock, request, out);
+  if (!done) tell_lost(settings, out.recovery, out.warnings);
+  return done;
+}
+
+/// true: written down, and the client can be told.
+bool is_deferred(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const UpdateRequest& request,
+                 bool even_if_due, UpdatedMaildrop& out, bool& in_doubt) {
+  auto deferred = defer_deletion(context, paths, settings.expunge, request, even_if_due, in_doubt);
+  if (!deferred) out.warnings.push_back(fmt::format("write down what is deleted: {}; the spool is updated instead", deferred.error().message()));
+  if (!deferred || !*deferred) return false;
+  out.removed = static_cast<std::uint32_t>(std::ranges::count(request.deleted, true));
+  if (request.committed) request.committed(0);
+  return true;
+}
+
+}  // namespace
+
 Result<UpdatedMaildrop> update_maildrop(const Context& context, const MaildropPaths& paths,
                                         const MaildropSettings& settings, const UpdateRequest& request) {
   if (request.deleted.size() != request.count) return Error{ErrorKind::limit, "as many marks as messages are needed"};
   if (auto held = check_session_lock(context, paths.state_folder_fd, request.session_lock_fd); !held)
     return held.error();
   if (std::ranges::find(request.deleted, true) == request.deleted.end()) return UpdatedMaildrop{};
-  Warnings warnings;
-  auto lock = MailLock::acquire(context, paths, settings.locks, settings.update_timeout_ms, warnings);
-  if (!lock && is_absent(lock.error()))
-    return Error{ErrorKind::changed, "the spool is gone"}.at("update", paths.spool_name);
-  if (!lock) return lock.error().at("update", paths.spool_name);
   UpdatedMaildrop out;
-  out.warnings = std::move(warnings);
-  if (auto done = update_locked(context, paths, *lock, request, out); !done) {
-    tell_lost(settings, out.recovery, out.warnings);
-    return done.error().at("update", paths.spool_name);
-  }
-  return out;
+  bool in_doubt = false;
+  const bool defers = settings.expunge.deferred;
+  if (defers && is_deferred(context, paths, settings, request, false, out, in_doubt)) return out;
+  auto done = update_spool(context, paths, settings, request, out);
+  if (done) return out;
+  // The rewrite that was due can wait for the other program; the client need not.
+  const bool locked = done.error().kind() == ErrorKind::busy;
+  if (defers && locked && is_deferred(context, paths, settings, request, true, out, in_doubt)) return out;
+  if (in_doubt) return Error{ErrorKind::io, done.error().message()}.at("update", paths.spool_name);
+  return done.error().at("update", paths.spool_name);
 }
 
 Result<RecoveredMaildrop> recover_maildrop(const Context& context, const MaildropPaths& paths,

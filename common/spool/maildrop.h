@@ -16,6 +16,14 @@
 
 namespace qpop::spool {
 
+/// When deleted messages leave the spool.
+struct ExpungeRules {
+  bool deferred = false;             ///< QUIT writes down what is deleted, and leaves the spool as it is (expunged.h)
+  std::uint32_t share_percent = 25;  ///< of the spool: when as much is deleted, it is rewritten
+  std::int64_t after_s = 86'400;     ///< when the oldest deletion is as old, it is rewritten
+  bool compacts = true;              ///< an open may do that
+};
+
 struct MaildropSettings {
   MailLockKinds locks;
   std::uint32_t open_timeout_ms = 30'000;     ///< for the mail locks at open and recovery
@@ -27,20 +35,24 @@ struct MaildropSettings {
   std::int64_t expire_days = -1;            ///< older messages are deleted, once a day; -1: none
   std::uint32_t login_delay_s = 0;          ///< between two sessions
   bool hide_internal = false;               ///< look whether the first message is a mailer's own
+  ExpungeRules expunge{};
 };
 
 struct OpenedMaildrop {
   base::UniqueFd spool;         ///< O_RDONLY; invalid when there is no mail (no spool, or an empty one)
   base::UniqueFd listing;       ///< cannot be written through; a listing of no messages when there is no mail
+  base::UniqueFd hidden;        ///< numbers of deleted messages that the listing still has, for read_hidden(); invalid: none
   base::UniqueFd session_lock;  ///< the session lives as long as somebody holds this
-  std::uint32_t count = 0;
-  std::uint64_t octets = 0;  ///< sum of the messages as sent
+  std::uint32_t count = 0;   ///< messages of the listing, hidden ones included
+  std::uint64_t octets = 0;  ///< sum of the messages as sent, likewise
+  std::uint32_t hidden_count = 0;
   ListingSource source = ListingSource::from_index;
   std::uint64_t octets_scanned = 0;
   Recovery recovery = Recovery::nothing;
   bool hidden_first = false;  ///< the first message is not to be shown
   bool bulletins_delivered = false;
   std::uint32_t expired = 0;  ///< messages deleted by age
+  std::uint32_t compacted = 0;  ///< messages deleted in earlier sessions that left the spool now
   Warnings warnings;
 };
 
@@ -74,7 +86,7 @@ struct UpdatedMaildrop {
 
 /// Removes the marked messages. When it returns a result, they are gone for good; nothing marked: nothing is even
 /// locked. In a spool that another program rewrote since the session opened it they are found again by their digests;
-/// what that program removed already is not counted.
+/// what that program removed already is not counted. With ExpungeRules::deferred the spool is left as it is where that pays.
 ///
 /// Errors  changed: the marked messages cannot be told apart in a rewritten spool, nothing was touched; limit: a request that contradicts
 /// itself; unsafe,

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "common/spool/deferred.h"
 #include "common/spool/expire.h"
 #include "common/spool/recovery.h"
 #include "common/spool/spool_file.h"
@@ -21,10 +22,21 @@ struct Work {
   std::vector<LeftOver> drops;
   bool bulletins = false;
   bool expiry = false;
-  [[nodiscard]] bool any() const { return !drops.empty() || bulletins || expiry; }
+  bool compaction = false;
+  [[nodiscard]] bool needed() const { return !drops.empty() || bulletins || expiry; }
+  [[nodiscard]] bool any() const { return needed() || compaction; }
 };
 
-Result<Work> find_work(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, bool has_spool, Warnings& warnings) {
+/// Mail that is put in front of the other would move what is hidden, so that it is removed before.
+bool wants_compaction(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const Expunged& expunged, const Work& work) {
+  if (!settings.expunge.compacts) return false;
+  if (!work.drops.empty()) return true;
+  auto status = again([&] { return context.fs.status_at(paths.spool_folder_fd, paths.spool_name); });
+  return status && is_due(context, settings.expunge, expunged, 0, status->identity.size);
+}
+
+Result<Work> find_work(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const Expunged& expunged, bool has_spool,
+                       Warnings& warnings) {
   Work work;
   for (const auto& drop : settings.temporary_drops) {
     auto left = has_mail(context, paths, drop, warnings);
@@ -32,8 +44,23 @@ Result<Work> find_work(const Context& context, const MaildropPaths& paths, const
     if (*left) work.drops.push_back(drop);
   }
   work.bulletins = !settings.bulletins.empty();
-  work.expiry = settings.expire_days >= 0 && has_spool && expiry_is_due(context, paths);
+  // An update that does not know what is hidden would bring it back.
+  work.expiry = !expunged.unreadable && settings.expire_days >= 0 && has_spool && expiry_is_due(context, paths);
+  if (has_spool && !expunged.empty()) work.compaction = wants_compaction(context, paths, settings, expunged, work);
   return work;
+}
+
+/// What is hidden leaves the spool. What fails leaves it hidden, for the next time; unless a journal stands.
+Status compact_now(const Context& context, const MaildropPaths& paths, MailLock& lock, const Expunged& expunged, OpenedMaildrop& out) {
+  auto compacted = compact(context, paths, lock, expunged, out.warnings);
+  if (compacted) {
+    out.compacted = *compacted;
+    return {};
+  }
+  const auto stands = exists(context.fs, paths.state_folder_fd, kJournalName);
+  if (!stands || *stands) return compacted.error().at("remove deleted messages from the spool");
+  out.warnings.push_back(fmt::format("remove deleted messages from the spool: {}; they stay hidden", compacted.error().message()));
+  return {};
 }
 
 Status take_all(const Context& context, const MaildropPaths& paths, MailLock& lock, const std::vector<LeftOver>& drops, OpenedMaildrop& out) {
@@ -51,10 +78,11 @@ Status take_all(const Context& context, const MaildropPaths& paths, MailLock& lo
 
 }  // namespace
 
-Status prepare_spool(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, OpenedMaildrop& out) {
+Status prepare_spool(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const Expunged& expunged,
+                     OpenedMaildrop& out) {
   auto spool_there = exists(context.fs, paths.spool_folder_fd, paths.spool_name);
   if (!spool_there) return spool_there.error();
-  auto work = find_work(context, paths, settings, *spool_there, out.warnings);
+  auto work = find_work(context, paths, settings, expunged, *spool_there, out.warnings);
   if (!work) return work.error();
   if (!work->any()) return {};
   if (!*spool_there) {
@@ -65,16 +93,21 @@ Status prepare_spool(const Context& context, const MaildropPaths& paths, const M
       return {};
     }
   }
-  auto lock = MailLock::acquire(context, paths, settings.locks, settings.open_timeout_ms, out.warnings);
+  // For a rewrite alone nobody waits: it can be made another time.
+  auto lock = MailLock::acquire(context, paths, settings.locks, work->needed() ? settings.open_timeout_ms : 0, out.warnings);
+  if (!lock && !work->needed() && lock.error().kind() == ErrorKind::busy) return {};
   if (!lock) return lock.error();
   // Somebody may have died over it since we looked.
   auto recovered = recover_locked(context, paths, *lock, out.warnings);
   if (!recovered) return recovered.error();
   if (*recovered != Recovery::nothing) out.recovery = *recovered;
   lock->take_lease();
+  if (work->compaction) {
+    if (auto done = compact_now(context, paths, *lock, expunged, out); !done) return done;
+  }
   if (auto taken = take_all(context, paths, *lock, work->drops, out); !taken) return taken;
   if (work->expiry) {
-    auto expired = expire(context, paths, *lock, settings.expire_days, settings.hide_internal, out.warnings);
+    auto expired = expire(context, paths, *lock, {.days = settings.expire_days, .keep_first = settings.hide_internal, .expunged = expunged}, out.warnings);
     if (!expired) return expired.error().at("expire");
     out.expired = *expired;
   }

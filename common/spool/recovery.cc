@@ -13,7 +13,8 @@
 //     use, and mail stands behind S. That is an update of its own, with [N, S) as what is deleted; its journal takes the
 //     place of J in one step. A crash before: J as it was, state U with mail behind S. Behind: the new one. Step 1.
 //  3. ftruncate(M, N), fsync(M). One inode update: a crash shows S (state U) or N (state T).
-//  4. J loses its name and the folder is synced. A crash may bring J back: state T, or T with mail behind N.
+//  4. The file `expunged` goes first, durably: what it hides is removed by every update, and what it says of places is not true any
+//     more. J loses its name and the folder is synced. A crash may bring J back: state T, or T with mail behind N.
 // Errors of the system leave J; whoever comes next starts again at 1.
 //
 // Recovery. Mail may have been delivered since the crash, by programs that know nothing of J, and the spool may have
@@ -34,6 +35,7 @@
 
 #include <fmt/format.h>
 
+#include "common/spool/expunged.h"
 #include "common/spool/salvage.h"
 #include "common/spool/spool_file.h"
 
@@ -162,6 +164,8 @@ Result<std::uint64_t> carry_out(const Context& context, const MaildropPaths& pat
       if (auto cut = again([&] { return fs.truncate(lock.fd(), target); }); !cut) return cut.error().at("cut the spool");
       if (auto synced = again([&] { return fs.sync(lock.fd()); }); !synced) return synced.error().at("sync the spool");
     }
+    if (auto forgotten = remove_expunged(context, paths.state_folder_fd); !forgotten)
+      return forgotten.error().at("forget which messages were deleted");
     drop_journal(context, paths, *journal, warnings);
     return size_of(fs, lock.fd());
   }
@@ -198,9 +202,13 @@ Result<Recovery> recover_locked(const Context& context, const MaildropPaths& pat
       // A crash of the machine may come before the cut is durable; the journal must not go first.
       if (auto synced = again([&] { return context.fs.sync(lock.fd()); }); !synced)
         return synced.error().at("sync the spool");
+      if (auto forgotten = remove_expunged(context, paths.state_folder_fd); !forgotten)
+        return forgotten.error().at("forget which messages were deleted");
       drop_journal(context, paths, *journal, warnings);
       return Recovery::finished;
     case SpoolState::foreign:
+      if (auto forgotten = remove_expunged(context, paths.state_folder_fd); !forgotten)
+        return forgotten.error().at("forget which messages were deleted");
       return after_a_foreign_rewrite(context, paths, lock, *journal, warnings);
   }
   return Recovery::nothing;

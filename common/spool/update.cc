@@ -37,6 +37,7 @@
 
 #include "common/mbox/scanner.h"
 #include "common/mbox/unique_id.h"
+#include "common/spool/expunged.h"
 #include "common/spool/journal.h"
 #include "common/spool/read_marks.h"
 #include "common/spool/recovery.h"
@@ -99,6 +100,26 @@ Status cut_only(const Context& context, const MaildropPaths& paths, MailLock& lo
   if (synced) return {};
   // Whatever the errno: no caller may conclude that nothing was touched.
   return Error{ErrorKind::io, fmt::format("sync the spool behind the cut: {}", synced.error().message())};
+}
+
+/// Step 2 where the file `expunged` stands: a journal of no octets makes sure that the file goes exactly when the messages do
+/// (recovery.cc). Without room for it the file goes afterwards.
+Status cut_with_journal(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolListing& listing, const UpdatePlan& plan,
+                        const std::function<void(std::uint64_t)>& committed, Warnings& warnings) {
+  JournalPlan journal_plan{.first = plan.first, .old_size = plan.old_size, .format = listing.header.format};
+  journal_plan.parts.emplace_back();
+  auto journal = commit_journal(context, paths, lock, journal_plan, nullptr);
+  if (!journal && journal.error().kind() == ErrorKind::no_space) {
+    if (auto cut = cut_only(context, paths, lock, plan); !cut) return cut;
+    committed(0);
+    if (auto removed = remove_expunged(context, paths.state_folder_fd); !removed)
+      warnings.push_back(fmt::format("forget which messages were deleted: {}", removed.error().message()));
+    return {};
+  }
+  if (!journal) return journal.error();
+  committed(0);
+  auto done = carry_out(context, paths, lock, std::move(*journal), warnings);
+  return done ? Status{} : Status{done.error().at("the journal stands, recovery will finish the update")};
 }
 
 /// What the last message lacks at its end; nothing when it was deleted.
@@ -232,7 +253,9 @@ Status apply_update(const Context& context, const MaildropPaths& paths, MailLock
   const UpdatePlan plan = plan_update(listing, marks.deleted);
   Tail tail;
   std::uint64_t size = plan.first;
-  if (plan.tail.empty()) {
+  if (plan.tail.empty() && marks.expunged_stands) {
+    if (auto cut = cut_with_journal(context, paths, lock, listing, plan, committed, warnings); !cut) return cut;
+  } else if (plan.tail.empty()) {
     if (auto cut = cut_only(context, paths, lock, plan); !cut) return cut;
     committed(0);
   } else {

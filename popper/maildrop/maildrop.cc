@@ -238,13 +238,16 @@ int Worker::open() {
   if (!opened) return fail(opened.error());
   log_recovery(opened->recovery, opened->warnings);
   if (opened->expired > 0) log::info("maildrop of {}: {} messages deleted by age (expire-after)", job_.name, opened->expired);
+  if (opened->compacted > 0) log::info("maildrop of {}: {} messages deleted earlier left the spool (expunge)", job_.name, opened->compacted);
   if (opened->bulletins_delivered || settings_.bulletins.empty()) note_bulletins();
   (void)job_.monitor.send(monitor_rules(prepared_.rules.settings));
   auto answer = session_rules(prepared_.rules.settings);
   answer.hidden_first = opened->hidden_first ? 1 : 0;
   answer.has_spool = opened->spool.valid() ? 1 : 0;
+  answer.has_hidden = opened->hidden.valid() ? 1 : 0;
   std::vector<int> fds{opened->session_lock.get(), opened->listing.get()};
   if (opened->spool.valid()) fds.push_back(opened->spool.get());
+  if (opened->hidden.valid()) fds.push_back(opened->hidden.get());
   (void)job_.session.send(answer, fds);
   return 0;
 }

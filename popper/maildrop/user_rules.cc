@@ -52,6 +52,9 @@ spool::MaildropSettings maildrop_settings(const config::Settings& settings) {
   out.expire_days = settings.number(Opt::expire_after);
   out.login_delay_s = static_cast<std::uint32_t>(settings.number(Opt::announce_login_delay));
   out.hide_internal = settings.boolean(Opt::uw_kludge);
+  out.expunge.deferred = settings.text(Opt::expunge) == "deferred";
+  out.expunge.share_percent = static_cast<std::uint32_t>(settings.number(Opt::expunge_share));
+  out.expunge.after_s = settings.number(Opt::expunge_after);
   return out;
 }
 

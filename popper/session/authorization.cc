@@ -141,7 +141,8 @@ void Dialogue::take_maildrop(const ipc::Channel& maildrop) {
   ipc::MaildropOpened opened;
   ipc::MaildropFailed failed;
   if (frame && frame->read(failed)) return refuse_login(failed.failure);
-  const bool whole = frame && frame->read(opened) && frame->descriptors.size() == (opened.has_spool != 0 ? 3U : 2U);
+  const auto descriptors = [&] { return 2U + (opened.has_spool != 0 ? 1U : 0U) + (opened.has_hidden != 0 ? 1U : 0U); };
+  const bool whole = frame && frame->read(opened) && frame->descriptors.size() == descriptors();
   // Whose session is to end loses its maildrop process first.
   if (!frame) {
     const auto word = monitor_.receive(0);
@@ -152,6 +153,7 @@ void Dialogue::take_maildrop(const ipc::Channel& maildrop) {
                                  opened.has_spool != 0 ? std::move(frame->descriptors[2]) : base::UniqueFd{});
   // The maildrop process holds the session lock until it is gone; waiting for its end keeps a quick reconnect from meeting it.
   (void)maildrop.receive(kOpenMs);
+  if (const auto hidden = view && opened.has_hidden != 0 ? view->hide(frame->descriptors.back().get()) : base::Status{}; !hidden) view = hidden.error();
   if (!view) {
     log::error("{}: {}", who(), view.error().at("scan listing").message());
     return refuse_login(ipc::MaildropFailure::temporary);

@@ -67,7 +67,7 @@ base::Result<MaildropView> MaildropView::open(base::UniqueFd session_lock, base:
 base::Status MaildropView::mark_deleted(std::uint32_t index) {
   const auto found = message(index);
   if (!found) return found.error();
-  set_bit(deleted_, index + hidden_);
+  set_bit(deleted_, place_of(index));
   ++deleted_count_;
   deleted_octets_ += found->record.octets;
   note_accessed(index);
@@ -76,15 +76,59 @@ base::Status MaildropView::mark_deleted(std::uint32_t index) {
 
 void MaildropView::note_retrieved(std::uint32_t index) {
   if (retrieved_.empty()) retrieved_.resize(deleted_.size());
-  set_bit(retrieved_, index + hidden_);
+  set_bit(retrieved_, place_of(index));
   note_accessed(index);
 }
 
 void MaildropView::hide_first() {
   const auto first = reader_.count() > 0 ? reader_.message(0) : base::Result<listing::Message>{Error{ErrorKind::limit, "no message"}};
   if (!first) return;
-  hidden_ = 1;
-  hidden_octets_ = first->record.octets;
+  if (!hidden_.empty() && hidden_.front() == 0) return;
+  hidden_.insert(hidden_.begin(), 0);
+  hidden_octets_ += first->record.octets;
+}
+
+base::Status MaildropView::hide(int fd) {
+  auto hidden = listing::read_hidden(fd, reader_.header());
+  if (!hidden) return hidden.error();
+  hidden_ = std::move(hidden->numbers);
+  hidden_octets_ = hidden->octets;
+  return {};
+}
+
+std::uint32_t MaildropView::place_of(std::uint32_t index) const {
+  // hidden_[k] - k visible messages stand before the k-th hidden one.
+  std::size_t low = 0;
+  for (std::size_t high = hidden_.size(); low < high;) {
+    const std::size_t middle = low + (high - low) / 2;
+    if (hidden_[middle] - middle <= index) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return index + static_cast<std::uint32_t>(low);
+}
+
+base::Status MaildropView::records(std::uint32_t first, std::span<listing::Record> out) const {
+  if (hidden_.empty()) return reader_.records(first, out);
+  if (first > count() || out.size() > count() - first) return Error{ErrorKind::limit, "no such message in the scan listing"};
+  // A piece of the listing at a time, so that many hidden messages do not cost a system call each.
+  std::array<listing::Record, 64> piece;
+  std::uint32_t at = out.empty() ? 0 : place_of(first);
+  auto hidden = std::ranges::lower_bound(hidden_, at);
+  for (std::size_t done = 0; done < out.size();) {
+    const auto size = std::min<std::uint32_t>(piece.size(), reader_.count() - at);
+    if (auto read = reader_.records(at, std::span{piece}.first(size)); !read) return read;
+    for (std::uint32_t i = 0; i < size && done < out.size(); ++i, ++at) {
+      if (hidden != hidden_.end() && *hidden == at) {
+        ++hidden;
+      } else {
+        out[done++] = piece.at(i);
+      }
+    }
+  }
+  return {};
 }
 
 void MaildropView::reset() {

@@ -24,9 +24,11 @@ class MaildropView {
 
   /// The first message is a mailer's own: it has no number, and cannot be deleted. To be said before anything else is asked.
   void hide_first();
-  [[nodiscard]] std::uint32_t hidden_count() const { return hidden_; }
-  [[nodiscard]] std::uint32_t count() const { return reader_.count() - hidden_; }
-  /// With the hidden one: as many bits as an update needs.
+  /// So have those that read_hidden() finds in `fd`: they were deleted and are still in the spool. Errors: malformed, io.
+  base::Status hide(int fd);
+  [[nodiscard]] std::uint32_t hidden_count() const { return static_cast<std::uint32_t>(hidden_.size()); }
+  [[nodiscard]] std::uint32_t count() const { return reader_.count() - hidden_count(); }
+  /// With the hidden ones: as many bits as an update needs.
   [[nodiscard]] std::uint32_t listed_count() const { return reader_.count(); }
   [[nodiscard]] std::uint32_t left_count() const { return count() - deleted_count_; }
   [[nodiscard]] std::uint64_t left_octets() const { return reader_.header().total_octets - hidden_octets_ - deleted_octets_; }
@@ -35,8 +37,8 @@ class MaildropView {
   [[nodiscard]] std::uint32_t last_accessed() const { return last_accessed_; }
 
   /// `index` counts from 0 in all functions, visible messages only.
-  [[nodiscard]] bool is_deleted(std::uint32_t index) const { return has_bit(deleted_, index + hidden_); }
-  [[nodiscard]] bool was_retrieved(std::uint32_t index) const { return !retrieved_.empty() && has_bit(retrieved_, index + hidden_); }
+  [[nodiscard]] bool is_deleted(std::uint32_t index) const { return has_bit(deleted_, place_of(index)); }
+  [[nodiscard]] bool was_retrieved(std::uint32_t index) const { return !retrieved_.empty() && has_bit(retrieved_, place_of(index)); }
   /// Errors: malformed, io.
   base::Status mark_deleted(std::uint32_t index);
   void note_accessed(std::uint32_t index) { last_accessed_ = std::max(last_accessed_, index + 1); }
@@ -45,8 +47,8 @@ class MaildropView {
   [[nodiscard]] const std::vector<std::uint8_t>& retrieved_bits() const { return retrieved_; }
   void reset();
 
-  [[nodiscard]] base::Result<listing::Message> message(std::uint32_t index) const { return reader_.message(index + hidden_); }
-  [[nodiscard]] base::Status records(std::uint32_t first, std::span<listing::Record> out) const { return reader_.records(first + hidden_, out); }
+  [[nodiscard]] base::Result<listing::Message> message(std::uint32_t index) const { return reader_.message(place_of(index)); }
+  [[nodiscard]] base::Status records(std::uint32_t first, std::span<listing::Record> out) const;
 
   /// Reads content octets of `message` from `offset` (on-disk, from the start of the content) and makes sure afterwards that they
   /// are those that were scanned. Returns octets read, 0 at the end of the content. Errors: changed, io.
@@ -64,6 +66,8 @@ class MaildropView {
   MaildropView(base::UniqueFd session_lock, base::UniqueFd listing, base::UniqueFd spool, listing::ListingReader reader);
   [[nodiscard]] base::Status check_unchanged(const listing::Message& message);
   [[nodiscard]] base::Status check_tail() const;
+  /// Place in the listing of a visible message.
+  [[nodiscard]] std::uint32_t place_of(std::uint32_t index) const;
   static bool has_bit(const std::vector<std::uint8_t>& bits, std::uint32_t at) { return ((unsigned{bits[at / 8]} >> (at % 8)) & 1U) != 0; }
   static void set_bit(std::vector<std::uint8_t>& bits, std::uint32_t at) { bits[at / 8] = static_cast<std::uint8_t>(bits[at / 8] | 1U << (at % 8)); }
 
@@ -75,7 +79,7 @@ class MaildropView {
   bool written_since_scan_ = false;
   std::vector<std::uint8_t> deleted_;
   std::vector<std::uint8_t> retrieved_;  ///< empty until the first is
-  std::uint32_t hidden_ = 0;
+  std::vector<std::uint32_t> hidden_;  ///< places in the listing, ascending
   std::uint64_t hidden_octets_ = 0;
   std::uint32_t deleted_count_ = 0;
   std::uint64_t deleted_octets_ = 0;

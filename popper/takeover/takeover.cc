@@ -23,6 +23,7 @@
 #include "common/priv/drop.h"
 #include "common/mbox/unique_id.h"
 #include "common/spool/locks.h"
+#include "common/spool/deferred.h"
 #include "common/spool/maildrop.h"
 #include "common/spool/naming.h"
 #include "popper/maildrop/monitor_dotlock.h"
@@ -57,7 +58,7 @@ class Scratch {
   void remove() const {
     if (!fd_.valid()) return;
     for (const auto* name : {spool::kSessionName, spool::kIndexName, spool::kIndexTemporaryName, spool::kUniqueIdsName, spool::kUniqueIdsTemporaryName,
-                             spool::kReserveName, spool::kExpiryName, spool::kLoginName}) {
+                             spool::kExpungedName, spool::kExpungedTemporaryName, spool::kReserveName, spool::kExpiryName, spool::kLoginName}) {
       ::unlinkat(fd_.get(), name, 0);
     }
     ::rmdir(path_.c_str());
@@ -70,7 +71,7 @@ class Scratch {
     if (::mkdtemp(path_.data()) == nullptr) return Error::from_errno(errno, "mkdtemp").at("copy the state folder to", path_);
     fd_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd_.valid()) return Error::from_errno(errno, "open").at("copy the state folder to", path_);
-    for (const std::string name : {spool::kIndexName, spool::kUniqueIdsName}) {
+    for (const std::string name : {spool::kIndexName, spool::kUniqueIdsName, spool::kExpungedName}) {
       if (auto copied = copy_file(state_folder, name); !copied) return copied.error().at("copy", name);
     }
     return {};
@@ -154,6 +155,11 @@ class Work {
     // No session may have shown other unique-ids meanwhile.
     auto session = spool::lock_session(context(), state_.get(), spool::MaildropSettings{}.open_timeout_ms);
     if (!session) return session.error();
+    // Other unique-ids make another listing, in which what is deleted would not be found: it leaves the spool before.
+    spool::Warnings warnings;
+    auto compacted = spool::compact_maildrop(context(), paths(state_.get()), maildrop::maildrop_settings(rules_.settings), warnings);
+    for (const auto& warning : warnings) log::warning("maildrop of {}: {}", task_.job.name, warning);
+    if (!compacted) return compacted.error().at("remove deleted messages from the spool");
     Scratch scratch;
     if (auto copied = scratch.copy(state_.get()); !copied) return copied.error();
     auto records = list(scratch.fd());
@@ -198,12 +204,18 @@ Result<std::vector<Record>> Work::list(int state) {
   auto settings = maildrop::maildrop_settings(rules_.settings);
   settings.expire_days = -1;
   settings.login_delay_s = 0;
+  settings.expunge.compacts = false;
   auto opened = spool::open_maildrop(context(), paths(state), settings);
   if (!opened) return opened.error();
   for (const auto& warning : opened->warnings) log::warning("maildrop of {}: {}", task_.job.name, warning);
   auto reader = listing::ListingReader::open(opened->listing.get());
   auto records = reader ? reader->all_records() : Result<std::vector<Record>>{reader.error()};
-  if (records && opened->hidden_first && !records->empty()) records->erase(records->begin());
+  if (!records) return records;
+  auto hidden = opened->hidden.valid() ? listing::read_hidden(opened->hidden.get(), reader->header()) : Result<listing::HiddenMessages>{listing::HiddenMessages{}};
+  if (!hidden) return hidden.error();
+  auto& numbers = hidden->numbers;
+  if (opened->hidden_first && (numbers.empty() || numbers.front() != 0)) numbers.insert(numbers.begin(), 0);
+  for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) records->erase(records->begin() + *number);
   return records;
 }
 

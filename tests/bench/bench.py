@@ -176,11 +176,14 @@ def main():
     os.chmod(parent, 0o755)
     run = Run(options, parent)
     try:
-        with Site(users=(), uid=0, parent=parent) as site, Site(users=(), uid=0, parent=parent) as by_pam:
+        with Site(users=(), uid=0, parent=parent) as site, Site(users=(), uid=0, parent=parent) as by_pam, Site(users=(), uid=0, parent=parent) as defers:
             make_database(site, run)
             run.start_popper(site, "popper")
             if "logins" in wanted:
                 run.start_popper(by_pam, "popper-pam", **{"auth-backends": "pam"})
+            if "delete" in wanted:
+                defers.database = site.database
+                run.start_popper(defers, "popper-deferred", **{"expunge": "deferred", "expunge-share": "100"})
             for peer in (peers.Popa3d, peers.Dovecot, peers.Mailutils):
                 server = peer.make(run) if peer.name in options.peers.split(",") else None
                 if server is not None:

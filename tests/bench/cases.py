@@ -10,10 +10,13 @@ import peers
 import sessions
 from harness import program
 
+# Other ways to run popper, each for one case alone.
+VARIANTS = ("popper-pam", "popper-deferred")
+
 
 def interleaved(run, one, rounds=None, only=None):
     """{server: [values]}; one(server) gives a value, or None where the server cannot do it."""
-    figures = {name: [] for name in run.servers if name != "popper-pam" and (only is None or name in only)}
+    figures = {name: [] for name in run.servers if (name not in VARIANTS if only is None else name in only)}
     for _ in range(rounds or run.rounds):
         for name in figures:
             value = one(run.servers[name])
@@ -124,16 +127,19 @@ def tls_limit(run):
 
 
 def delete(run):
-    """QUIT after deleting nothing, the last, the first, every second, all."""
+    """QUIT after deleting nothing, the last, the first, every second, all; popper-deferred: with expunge = deferred, expunge-share = 100."""
+    everybody = [name for name in run.servers if name != "popper-pam"]
     for pattern in ("none", "last", "first", "second", "all"):
 
         def one(server, which=pattern):
             run.restore(server.name)
             settle(run)
+            if server.name == "popper-deferred":
+                server.forget_deleted(peers.user_of(server.name))
             load(run, server, "open")
             return load(run, server, f"delete-{which}")[0]
 
-        run.report(f"QUIT after deleting {'every second' if pattern == 'second' else pattern}", interleaved(run, one, rounds=max(1, run.rounds // 2)))
+        run.report(f"QUIT after deleting {'every second' if pattern == 'second' else pattern}", interleaved(run, one, rounds=max(1, run.rounds // 2), only=everybody))
     run.restore()
 
 

@@ -171,10 +171,14 @@ class Popper(Peer):
     def pids(self):
         return tree(self.site.process.pid)
 
-    def forget(self, user):
-        path = os.path.join(self.site.state, "u", f"{self.site.mail_uid}.{user}", "index")
+    def forget(self, user, name="index"):
+        path = os.path.join(self.site.state, "u", f"{self.site.mail_uid}.{user}", name)
         if os.path.exists(path):
             os.unlink(path)
+
+    def forget_deleted(self, user):
+        """The spool was put back as it was: what an earlier round deleted would still be gone."""
+        self.forget(user, "expunged")
 
 
 def answers(port):

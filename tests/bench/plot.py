@@ -4,7 +4,7 @@ import html
 import os
 import re
 
-COLOURS = {"popper": "#2f6f9f", "popper-pam": "#6aa2c8", "popa3d": "#b5651d", "dovecot": "#6b8e23", "mailutils": "#8b5a8c", "limit": "#999999"}
+COLOURS = {"popper": "#2f6f9f", "popper-pam": "#6aa2c8", "popper-deferred": "#1f3f6f", "popa3d": "#b5651d", "dovecot": "#6b8e23", "mailutils": "#8b5a8c", "limit": "#999999"}
 
 
 def table(results):

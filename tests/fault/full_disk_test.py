@@ -25,9 +25,9 @@ def fill(folder):
     return path
 
 
-def session(folder, name, units, deleted, must_work):
+def session(folder, name, units, deleted, must_work, options=None):
     """One POP3 session on a full disk; the client is told what happened to its mail."""
-    with Site() as site:
+    with Site(options) as site:
         site.put_spool("ada", b"".join(units))
         site.start()
         client = Pop(site.connect())
@@ -68,6 +68,8 @@ def main():
         session(folder, "a tail", large, {4, 5}, True)
         session(folder, "the first half", large, {0, 1, 2}, True)
         session(folder, "every second", large, {0, 2, 4}, True)
+        # There is no room to write down what is deleted, so that it goes at once.
+        session(folder, "the first half, deferred", large, {0, 1, 2}, True, {"expunge": "deferred", "expunge-share": "100"})
         session(folder, "one large of few", large, {1}, True)
         small = [message(i + 1, body=b"a line of it\n" * 600) for i in range(3000)]
         session(folder, "one of many", small, {1500}, True)

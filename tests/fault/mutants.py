@@ -16,7 +16,7 @@ MUTANTS = [
     Mutant(SPOOL + "update.cc", "a cut is not synced",
            "  auto synced = again([&] { return context.fs.sync(lock.fd()); });\n", f"  {NO_STATUS}\n"),
     Mutant(SPOOL + "update.cc", "success is told before the commit point",
-           "  auto journal = commit_journal(context, paths, lock, journal_plan, nullptr);\n", "  committed();\n  auto journal = commit_journal(context, paths, lock, journal_plan, nullptr);\n"),
+           "    journal_plan.parts = parts_with_marks(plan, tail.marks, lock.fd());\n  }\n", "    journal_plan.parts = parts_with_marks(plan, tail.marks, lock.fd());\n  }\n  committed(0);\n"),
     Mutant(SPOOL + "update.cc", "an open end is not repaired",
            "  if (last.offset + last.length != plan.old_size) return std::string{};", "  if (last.offset != plan.old_size + 1) return std::string{};"),
     Mutant(SPOOL + "update.cc", "a spool without end is not marked", ".open_end = !padding.empty(),", ".open_end = false,"),
@@ -27,8 +27,8 @@ MUTANTS = [
     Mutant(SPOOL + "maildrop.cc", "an error of recovery is ignored before an update",
            "  auto recovered = recover_locked(context, paths, lock, out.warnings);\n  if (!recovered) return recovered.error();\n  out.recovery = *recovered;\n",
            "  auto recovered = recover_locked(context, paths, lock, out.warnings);\n  if (recovered) out.recovery = *recovered;\n"),
-    Mutant(SPOOL + "maildrop.cc", "the name of a new spool is not synced",
-           "  return sync_spool_name(context.fs, paths);", "  return {};"),
+    Mutant(SPOOL + "spool_file.cc", "the name of a new spool is not synced",
+           "  return sync_spool_name(fs, paths);", "  return {};"),
     # The data journal.
     Mutant(SPOOL + "data_journal.cc", "the journal is not synced before it is named", "return again([&] { return fs_.sync(fd_); });", "return {};"),
     Mutant(SPOOL + "data_journal.cc", "the name of the journal is not synced",
@@ -48,9 +48,9 @@ MUTANTS = [
   if (!named) return named.error().at("sync the state folder");
 """, ""),
     Mutant(SPOOL + "salvage.cc", "torn mail stays when there is no room", "if (now && *now <= std::max(size, reached)) static_cast", "if (false) static_cast"),
-    Mutant(SPOOL + "maildrop.cc", "no lease is tried at an update", """  if (out.removed == 0) return {};
+    Mutant(SPOOL + "maildrop.cc", "no lease is tried at an update", """  mark_hidden(find_hidden(*expunged, listing->records, listing->header.end), marks.deleted);
   lock.take_lease();
-""", """  if (out.removed == 0) return {};
+""", """  mark_hidden(find_hidden(*expunged, listing->records, listing->header.end), marks.deleted);
 """),
     Mutant(SPOOL + "journal.cc", "two processes may work on one journal", "  return *claimed ? Status{} : Status{Error{ErrorKind::busy", "  return true ? Status{} : Status{Error{ErrorKind::busy"),
     Mutant(SPOOL + "data_journal.cc", "old sectors are not recognised", "(now.sums[i] == wanted.sums[i] || now.sums[i] == old[i])", "now.sums[i] == wanted.sums[i]"),
@@ -93,7 +93,7 @@ MUTANTS = [
     Mutant(SPOOL + "journal.cc", "the octets before the first deleted one are not compared", "return *hash == header.head_hash;", "return true;"),
     # Behind the commit point, and recovery.
     Mutant(SPOOL + "recovery.cc", "mail behind the old end is cut off",
-           "if (*size == header.old_size || header.new_size == header.old_size) return std::unique_ptr<Journal>{};",
+           "if (*size == header.old_size || header.new_size >= header.old_size) return std::unique_ptr<Journal>{};",
            "if (*size >= header.old_size) return std::unique_ptr<Journal>{};"),
     Mutant(SPOOL + "recovery.cc", "the cut is forgotten", "return fs.truncate(lock.fd(), target);", "return fs.truncate(lock.fd(), journal->header().old_size);"),
     Mutant(SPOOL + "recovery.cc", "the cut is not synced before the journal goes",
@@ -112,6 +112,27 @@ MUTANTS = [
     Mutant(SPOOL + "salvage.cc", "twins are not counted", "      --left;\n", ""),
     Mutant(SPOOL + "salvage.cc", "what was brought back is not synced", "return written ? again([&] { return context.fs.sync(lock.fd()); }) : written;", "return written;"),
     Mutant(SPOOL + "salvage.cc", "where a salvage began is not remembered", "if (earlier->has_value() && **earlier < size) {", "if (false) {"),
+    # Deleted, and still in the spool.
+    Mutant(SPOOL + "expunged.cc", "a batch is not synced", "  if (done) done = again([&] { return fs.sync(fd->get()); });\n  // Also", "  // Also"),
+    Mutant(SPOOL + "expunged.cc", "the name of the file is not synced", "  if (done) done = again([&] { return fs.sync_directory(state_folder_fd); });\n  if (done) return {};",
+           "  if (done) return {};"),
+    Mutant(SPOOL + "expunged.cc", "a batch is believed unseen", "return hash_of(header, batch.entries) == header.hash;", "return true;"),
+    Mutant(SPOOL + "expunged.cc", "a batch holds for any listing", "valid[i] = hash.result() == batches[i].header.records_hash;", "valid[i] = true;"),
+    Mutant(SPOOL + "expunged.cc", "what is not whole stays in front of the next batch",
+           "if (status->identity.size > expunged.end) done = again([&] { return fs.truncate(fd->get(), expunged.end); });", ""),
+    Mutant(SPOOL + "expunged.cc", "a batch that failed stays", "  in_doubt = !take_back(context, state_folder_fd, fd->get(), expunged);\n", ""),
+    Mutant(SPOOL + "expunged.cc", "void batches are kept", "  if (hidden.holding.empty()) {\n    static_cast<void>(remove_expunged(context, state_folder_fd));", "  if (hidden.holding.empty()) {"),
+    Mutant(SPOOL + "recovery.cc", "what was deleted is not forgotten with the journal",
+           """    if (auto forgotten = remove_expunged(context, paths.state_folder_fd); !forgotten)
+      return forgotten.error().at("forget which messages were deleted");
+    drop_journal""", "    drop_journal"),
+    Mutant(SPOOL + "expunged.cc", "the file goes without the folder being synced",
+           "return removed ? again([&] { return context.fs.sync_directory(state_folder_fd); }) : removed;", "return removed;"),
+    Mutant(SPOOL + "update.cc", "a cut forgets nothing", "if (plan.tail.empty() && marks.expunged_stands) {", "if (plan.tail.empty() && false) {"),
+    Mutant(SPOOL + "maildrop.cc", "an update brings back what is hidden", "  mark_hidden(find_hidden(*expunged, listing->records, listing->header.end), marks.deleted);\n  lock", "  lock"),
+    Mutant(SPOOL + "maildrop.cc", "an update does not mind what it cannot read", '  if (!expunged) return expunged.error().at("read which messages were deleted before");\n',
+           "  if (!expunged) expunged = Expunged{};\n"),
+    Mutant(SPOOL + "deferred.cc", "a spool that was rewritten is not noticed at QUIT", "if (*journal || !is_as_listed(context, paths, reader->header())) return false;", "if (*journal) return false;"),
     # Locks.
     Mutant(SPOOL + "locks.cc", "a held fcntl lock is no lock", 'busy_ = "the fcntl lock is held";\n    if (!locked || !*locked) return locked;', 'busy_ = "the fcntl lock is held";\n    if (!locked) return locked;'),
     Mutant(SPOOL + "locks.cc", "a replaced spool is locked", "return opened->links >= 1 && opened->same_file(*named);", "return true;"),

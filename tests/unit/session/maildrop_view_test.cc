@@ -20,13 +20,13 @@ using session::MaildropView;
 /// Two messages of 40 octets: a postmark of 10, content of 29, a blank line.
 class Spool {
  public:
-  Spool() : fd_(::memfd_create("spool", MFD_CLOEXEC)) {
-    for (char letter : {'a', 'b'}) text_ += "From x\nyz\n" + std::string(28, letter) + "\n\n";
-    BOOST_REQUIRE(::pwrite(fd_.get(), text_.data(), text_.size(), 0) == 80);
+  explicit Spool(const std::string& letters = "ab") : fd_(::memfd_create("spool", MFD_CLOEXEC)) {
+    for (const char letter : letters) text_ += "From x\nyz\n" + std::string(28, letter) + "\n\n";
+    BOOST_REQUIRE(::pwrite(fd_.get(), text_.data(), text_.size(), 0) == static_cast<ssize_t>(text_.size()));
   }
   MaildropView view() {
-    std::vector<listing::Record> records(2);
-    for (std::size_t i = 0; i < 2; ++i) {
+    std::vector<listing::Record> records(text_.size() / 40);
+    for (std::size_t i = 0; i < records.size(); ++i) {
       records[i].offset = 40 * i;
       records[i].octets = 30;
       records[i].head_hash = digest::xxh3_64(std::string_view{text_}.substr(40 * i, 40));
@@ -35,16 +35,16 @@ class Spool {
       records[i].unique_id_size = 1;
     }
     listing::ListingHeader header;
-    header.end = 80;
+    header.end = text_.size();
     struct stat status {};
     BOOST_REQUIRE(::fstat(fd_.get(), &status) == 0);
-    header.spool = {status.st_dev, status.st_ino, 80, status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec,
+    header.spool = {status.st_dev, status.st_ino, text_.size(), status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec,
                     status.st_ctim.tv_sec * 1'000'000'000 + status.st_ctim.tv_nsec};
     header.tail_hash = digest::xxh3_64(text_);
     listing::seal_header(header, records);
     base::UniqueFd list{::memfd_create("listing", MFD_CLOEXEC)};
     BOOST_REQUIRE(::write(list.get(), &header, sizeof header) == static_cast<ssize_t>(sizeof header));
-    BOOST_REQUIRE(::write(list.get(), records.data(), 192) == 192);
+    BOOST_REQUIRE(::write(list.get(), records.data(), records.size() * 96) == static_cast<ssize_t>(records.size() * 96));
     auto view = MaildropView::open(base::UniqueFd{::memfd_create("lock", 0)}, std::move(list), base::UniqueFd{::dup(fd_.get())});
     BOOST_REQUIRE(view.has_value());
     return std::move(*view);
@@ -116,6 +116,85 @@ BOOST_AUTO_TEST_CASE(counts_follow_marks_and_reset) {
   view.reset();
   BOOST_TEST(view.left_octets() == 60U);
   BOOST_TEST(!view.is_deleted(1));
+}
+
+base::UniqueFd hidden_file(const listing::HiddenMessages& hidden) {
+  base::UniqueFd fd{::memfd_create("hidden", MFD_CLOEXEC)};
+  const auto bytes = listing::encode_hidden(hidden);
+  BOOST_REQUIRE(::write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+  return fd;
+}
+
+BOOST_AUTO_TEST_CASE(hidden_messages_have_no_number_and_no_octets) {
+  std::string letters;
+  for (unsigned i = 0; i < 200; ++i) letters += static_cast<char>('a' + i % 26);
+  for (unsigned pattern = 0; pattern < 64; ++pattern) {
+    Spool spool{letters};
+    auto view = spool.view();
+    listing::HiddenMessages hidden;
+    std::vector<std::uint32_t> visible;
+    for (std::uint32_t i = 0; i < 200; ++i) (((pattern >> (i * 7 % 6)) & 1U) != 0 ? hidden.numbers : visible).push_back(i);
+    hidden.octets = 30 * hidden.numbers.size();
+    const auto file = hidden_file(hidden);
+    BOOST_REQUIRE(view.hide(file.get()).has_value());
+    BOOST_TEST(view.count() == visible.size());
+    BOOST_TEST(view.left_octets() == 30 * visible.size());
+    BOOST_TEST(view.hidden_count() == hidden.numbers.size());
+    std::vector<listing::Record> records(visible.size());
+    BOOST_REQUIRE(view.records(0, records).has_value());
+    for (std::uint32_t i = 0; i < visible.size(); ++i) {
+      BOOST_TEST(view.message(i)->unit_offset == 40 * visible[i]);
+      BOOST_TEST(records[i].offset == 40 * visible[i]);
+      std::array<listing::Record, 1> one;
+      BOOST_REQUIRE(view.records(i, one).has_value());
+      BOOST_TEST(one[0].offset == 40 * visible[i]);
+    }
+    if (visible.empty()) continue;
+    const auto last = static_cast<std::uint32_t>(visible.size() - 1);
+    BOOST_TEST(*Spool::read(view, last) == std::string(28, letters[visible[last]]) + "\n");
+    BOOST_REQUIRE(view.mark_deleted(last).has_value());
+    view.note_retrieved(last);
+    for (std::uint32_t i = 0; i < 200; ++i) {
+      const bool marked = i == visible[last];
+      BOOST_TEST((((unsigned{view.deleted_bits()[i / 8]} >> (i % 8)) & 1U) != 0) == marked);
+      BOOST_TEST((((unsigned{view.retrieved_bits()[i / 8]} >> (i % 8)) & 1U) != 0) == marked);
+    }
+    std::vector<listing::Record> more(visible.size() + 1);
+    BOOST_TEST(!view.records(0, more).has_value());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_message_of_a_mailer_is_hidden_beside_deleted_ones) {
+  Spool spool{"abcd"};
+  auto view = spool.view();
+  const auto file = hidden_file({.numbers = {2}, .octets = 30});
+  BOOST_REQUIRE(view.hide(file.get()).has_value());
+  view.hide_first();
+  BOOST_TEST(view.count() == 2U);
+  BOOST_TEST(view.left_octets() == 60U);
+  BOOST_TEST(view.message(0)->unit_offset == 40U);
+  BOOST_TEST(view.message(1)->unit_offset == 120U);
+}
+
+BOOST_AUTO_TEST_CASE(hidden_messages_that_do_not_fit_are_refused) {
+  Spool spool;
+  auto view = spool.view();
+  const auto refused = [&](const listing::HiddenMessages& hidden) { return !view.hide(hidden_file(hidden).get()).has_value(); };
+  BOOST_TEST(refused({.numbers = {2}, .octets = 0}));
+  BOOST_TEST(refused({.numbers = {1, 0}, .octets = 0}));
+  BOOST_TEST(refused({.numbers = {1, 1}, .octets = 0}));
+  BOOST_TEST(refused({.numbers = {0, 1, 2}, .octets = 0}));
+  BOOST_TEST(refused({.numbers = {1}, .octets = 61}));
+  BOOST_TEST(view.count() == 2U);
+  auto bytes = listing::encode_hidden({.numbers = {1}, .octets = 30});
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    if (at >= 16 && at < 24) continue;  // the sum of octets: bounded, not proven
+    auto damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    base::UniqueFd fd{::memfd_create("hidden", MFD_CLOEXEC)};
+    BOOST_REQUIRE(::write(fd.get(), damaged.data(), damaged.size()) == static_cast<ssize_t>(damaged.size()));
+    BOOST_TEST(!view.hide(fd.get()).has_value(), "octet " << at);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// When deleted messages leave the spool.
+#include "common/spool/deferred.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "common/spool/recovery.h"
+#include "common/spool/spool_file.h"
+#include "common/spool/update.h"
+
+namespace qpop::spool {
+
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using listing::Record;
+
+constexpr std::size_t kRecordsAtOnce = 256;
+constexpr std::int64_t kSecondNs = 1'000'000'000;
+
+/// Adds the deleted ones of messages [first, first + size). Looks at no record of a piece in which none is deleted.
+base::Status add_entries(const listing::ListingReader& reader, const std::vector<bool>& deleted, std::uint32_t first, std::size_t size,
+                         std::vector<ExpungedEntry>& entries) {
+  const auto from = deleted.begin() + first;
+  if (std::find(from, from + static_cast<std::ptrdiff_t>(size), true) == from + static_cast<std::ptrdiff_t>(size)) return {};
+  std::array<Record, kRecordsAtOnce + 1> records;
+  const bool last = first + size == reader.count();
+  if (auto read = reader.records(first, std::span{records}.first(size + (last ? 0 : 1))); !read) return read;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (!deleted[first + i]) continue;
+    const Record& record = records.at(i);
+    const std::uint64_t end = last && i + 1 == size ? reader.header().end : records.at(i + 1).offset;
+    if (end <= record.offset) return Error{ErrorKind::malformed, "scan listing: contradictory offsets"};
+    entries.push_back({.offset = record.offset, .length = end - record.offset, .digest = record.digest, .number = static_cast<std::uint32_t>(first + i)});
+  }
+  return {};
+}
+
+Result<ExpungedBatch> make_batch(const listing::ListingReader& reader, const UpdateRequest& request) {
+  ExpungedBatch batch;
+  batch.header.count = request.count;
+  batch.header.records_hash = request.records_hash;
+  for (std::uint32_t first = 0; first < request.count; first += kRecordsAtOnce) {
+    const auto size = std::min<std::size_t>(kRecordsAtOnce, request.count - first);
+    if (auto added = add_entries(reader, request.deleted, first, size, batch.entries); !added) return added.error();
+  }
+  return batch;
+}
+
+}  // namespace
+
+bool is_due(const Context& context, const ExpungeRules& rules, const Expunged& expunged, std::uint64_t more, std::uint64_t spool_size) {
+  if (!expunged.empty()) {
+    const auto age = context.clock.realtime_ns() - expunged.oldest_ns();
+    if (age < 0 || age / kSecondNs >= rules.after_s) return true;
+  }
+  const auto gone = expunged.on_disk() + more;
+  return gone > 0 && gone >= spool_size / 100 * rules.share_percent + spool_size % 100 * rules.share_percent / 100;
+}
+
+Result<bool> defer_deletion(const Context& context, const MaildropPaths& paths, const ExpungeRules& rules, const UpdateRequest& request,
+                            bool even_if_due, bool& in_doubt) {
+  auto reader = listing::ListingReader::open(request.listing_fd);
+  if (!reader) return reader.error();
+  if (reader->count() != request.count || reader->header().records_hash != request.records_hash)
+    return Error{ErrorKind::changed, "the listing is not that of the session"};
+  auto journal = exists(context.fs, paths.state_folder_fd, kJournalName);
+  if (!journal) return journal.error();
+  if (*journal || !is_as_listed(context, paths, reader->header())) return false;
+  auto expunged = load_expunged(context, paths.state_folder_fd);
+  if (!expunged) return expunged.error();
+  auto batch = make_batch(*reader, request);
+  if (!batch) return batch.error();
+  std::uint64_t more = 0;
+  for (const auto& entry : batch->entries) more += entry.length;
+  if (!even_if_due && is_due(context, rules, *expunged, more, reader->header().end)) return false;
+  if (auto added = add_batch(context, paths.state_folder_fd, *expunged, std::move(*batch), in_doubt); !added) return added.error();
+  return true;
+}
+
+Result<std::uint32_t> compact(const Context& context, const MaildropPaths& paths, MailLock& lock, const Expunged& expunged, Warnings& warnings) {
+  auto listing = list_spool(context, paths, lock);
+  if (!listing) return listing.error();
+  const auto hidden = find_hidden(expunged, listing->records, listing->header.end);
+  forget_void(context, paths.state_folder_fd, expunged, hidden);
+  Marks marks{.deleted = {}, .expunged_stands = true};
+  const auto count = mark_hidden(hidden, marks.deleted);
+  if (count == 0) return count;
+  lock.take_lease();
+  if (auto done = apply_update(context, paths, lock, *listing, marks, [](std::uint64_t) {}, warnings); !done) return done.error();
+  return count;
+}
+
+Result<std::uint32_t> compact_maildrop(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, Warnings& warnings) {
+  auto expunged = load_expunged(context, paths.state_folder_fd);
+  if (!expunged) return expunged.error();
+  if (expunged->empty()) return std::uint32_t{0};
+  auto lock = MailLock::acquire(context, paths, settings.locks, settings.update_timeout_ms, warnings);
+  if (!lock && lock.error().kind() == ErrorKind::not_found) return std::uint32_t{0};
+  if (!lock) return lock.error();
+  if (auto recovered = recover_locked(context, paths, *lock, warnings); !recovered) return recovered.error();
+  return compact(context, paths, *lock, *expunged, warnings);
+}
+
+}  // namespace qpop::spool

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Deleting without touching the spool, and the rewrite that follows some day (option expunge; expunged.h).
+#pragma once
+
+#include "common/base/result.h"
+#include "common/spool/expunged.h"
+#include "common/spool/maildrop.h"
+
+namespace qpop::spool {
+
+/// Is so much deleted, or so long ago, that the spool of `spool_size` octets is to be rewritten? `more`: octets that come to it now.
+[[nodiscard]] bool is_due(const Context& context, const ExpungeRules& rules, const Expunged& expunged, std::uint64_t more,
+                          std::uint64_t spool_size);
+
+/// Writes down which messages the session deleted. Reads the listing of the session, and of the spool only whether it is still what
+/// was listed; takes no mail lock.
+///
+/// Result   true: they are gone for good. false: the spool is not as it was listed, or is to be rewritten now (`even_if_due`: that
+///          does not count); an ordinary update is needed.
+/// Errors   no_space, denied, changed, io; nothing was written, unless `in_doubt` is set: then the messages may be gone.
+[[nodiscard]] base::Result<bool> defer_deletion(const Context& context, const MaildropPaths& paths, const ExpungeRules& rules,
+                                                const UpdateRequest& request, bool even_if_due, bool& in_doubt);
+
+/// Removes what is hidden from the spool, by an ordinary update. Precondition: the spool is locked, no journal stands.
+/// Result  how many messages. Errors: as apply_update().
+[[nodiscard]] base::Result<std::uint32_t> compact(const Context& context, const MaildropPaths& paths, MailLock& lock, const Expunged& expunged,
+                                                  Warnings& warnings);
+
+/// The same with the mail locks, whether it is due or not. Precondition: the caller has the session lock.
+[[nodiscard]] base::Result<std::uint32_t> compact_maildrop(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings,
+                                                           Warnings& warnings);
+
+}  // namespace qpop::spool
