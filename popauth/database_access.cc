@@ -3,10 +3,14 @@
 #include "popauth/database_access.h"
 
 #include <fmt/format.h>
+#include <pwd.h>
+#include <sys/stat.h>
 
+#include <cerrno>
 #include <ctime>
 
 #include "common/authdb/record.h"
+#include "common/priv/child_call.h"
 #include "popauth/messages.h"
 #include "popauth/owner_call.h"
 #include "popauth/safe_start.h"
@@ -57,6 +61,30 @@ Result<Look> unpack(std::string_view text, std::string_view user) {
 }
 
 }  // namespace
+
+Status require_reach(const Identity& identity, const std::string& path) {
+  if (!identity.is_root()) return {};
+  auto owner = identity.owner();
+  if (!owner) return owner.error();
+  // With the owner's groups too, as the server has them.
+  constexpr std::size_t kLongestPath = 4096;
+  auto closed = priv::call_in_child(kLongestPath, [&](int /*out*/) -> Result<std::string> {
+    if (auto become = identity.become_owner(); !become) return become.error();
+    struct stat status {};
+    for (auto end = path.starts_with('/') ? std::size_t{1} : 0; end != std::string::npos; end = path.find('/', end + 1)) {
+      const auto folder = end == 0 ? std::string{"."} : path.substr(0, end);
+      if (::stat((folder + "/.").c_str(), &status) != 0 && errno == EACCES) return folder;
+    }
+    return std::string{};
+  });
+  if (!closed) return closed.error();
+  if (closed->empty()) return {};
+  const passwd* entry = ::getpwuid(*owner);
+  return Error{ErrorKind::denied, fmt::format("it belongs to {} and is used with the rights of that user, who may not search the folder {}; put it elsewhere, as into /etc, "
+                                              "or let him: chmod o+x {}",
+                                              entry != nullptr ? fmt::format("user \"{}\"", entry->pw_name) : fmt::format("uid {}", *owner), *closed, *closed)}
+      .at("POP authentication DB", path);
+}
 
 Result<Database> open_for_good(const Identity& identity, const std::string& path) {
   auto owner = identity.owner();

@@ -16,6 +16,10 @@ struct Look {
   base::Result<std::optional<authdb::Account>> account;  ///< malformed: damaged record
 };
 
+/// To be asked first: may the owner, who is to use it, come to the database at all? Looked at for root only, who comes everywhere.
+/// Errors  denied: the folder that is closed to the owner, and what to do; those of Identity::owner(); io.
+[[nodiscard]] base::Status require_reach(const Identity& identity, const std::string& path);
+
 /// What the database says about one account. The database is closed again on return.
 [[nodiscard]] base::Result<Look> look_up(const Identity& identity, const std::string& path, const std::string& user);
 

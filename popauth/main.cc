@@ -10,6 +10,7 @@
 #include "common/base/text.h"
 #include "popauth/audit.h"
 #include "popauth/command_line.h"
+#include "popauth/database_access.h"
 #include "popauth/identity.h"
 #include "popauth/messages.h"
 #include "popauth/safe_start.h"
@@ -38,6 +39,7 @@ ExitCode run_on_database(const Identity& identity, Command& command) {
   }
   trace(fmt::format("{} uses {}", qpop::base::escape_untrusted(identity.who(), 80),
                     qpop::base::escape_untrusted(*path, 200)));
+  if (auto ok = require_reach(identity, *path); !ok) return fail(ok.error());
   switch (command.verb) {
     case Verb::set:
       return set_password(identity, command, *path);
@@ -76,7 +78,8 @@ ExitCode run(int argc, char** argv) {
   if (!identity) return fail(identity.error(), ExitCode::unsafe);
   if (!command) {
     fail(command.error());
-    std::fputs(usage().data(), stderr);
+    // The first words of the original's second line; scripts look for them.
+    std::fputs("usage: popauth [option]...; popauth -help lists the options\n", stderr);
     return ExitCode::failed;
   }
   if (command->verb == Verb::help) {

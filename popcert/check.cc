@@ -62,6 +62,24 @@ base::Result<std::vector<tls::Certificate>> authorities(const Command& command, 
   return std::move(bundle->certificates);
 }
 
+/// A command that is named works on the files that were looked at.
+void name_the_place(const Command& command, const std::string& file, tls::Findings& findings) {
+  std::string options;
+  for (const auto& [option, value] : {std::pair{"-f", command.configuration}, {"--file", command.file}, {"--key-file", command.key_file}}) {
+    if (!value.empty()) options += fmt::format(" {} {}", option, value);
+  }
+  std::string hosts;
+  for (const auto& host : command.hosts) hosts += fmt::format(" --host {}", host);
+  const auto put = [](std::string& text, std::string_view what, const std::string& with) {
+    if (const auto at = text.find(what); at != std::string::npos) text.replace(at, what.size(), with);
+  };
+  for (auto& finding : findings) {
+    if (!hosts.empty()) put(finding.remedy, " --host NAME", hosts);
+    put(finding.remedy, "install --force FILE ", fmt::format("install --force {} ", file));
+    put(finding.remedy, " --force", " --force" + options);
+  }
+}
+
 base::Result<Report> check_files(const Command& command) {
   const auto place = place_of(command);
   if (!place) return place.error();
@@ -85,6 +103,7 @@ base::Result<Report> check_files(const Command& command) {
   }
   append(out.findings, tls::judge_chain(pair->chain.certificates, pair->key(),
                                         {.hosts = command.hosts, .now = ::time(nullptr), .warn_days = command.warn_days, .authorities = std::move(*known)}));
+  name_the_place(command, place->file, out.findings);
   out.certificates = std::move(pair->chain.certificates);
   return out;
 }

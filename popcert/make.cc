@@ -158,6 +158,8 @@ base::Status renew_pair(const Command& command, const Place& place) {
     if (!command.quiet) say(fmt::format("{} is good for {} more days; nothing done", place.file, left));
     return {};
   }
+  if (old.host_names().empty())
+    return Error{ErrorKind::malformed, "the certificate names no host, so there is none to renew it for; popcert init --force --host NAME makes a new pair in its place"}.at("renew", place.file);
   // The key stays: clients that were told to trust a self-signed one by its key need not be told again.
   auto fresh = successor(command, place, old, *pair->key());
   if (!fresh) return fresh.error();

@@ -4,28 +4,17 @@
 
 #include <fmt/format.h>
 
+#include "common/base/text.h"
+
 namespace qpop::popcert {
 
 namespace {
 
-std::string json_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
+using base::json_string;
 
 std::string json_list(const std::vector<std::string>& texts) {
   std::string out = "[";
-  for (const auto& text : texts) out += (out.size() == 1 ? "" : ", ") + json_text(text);
+  for (const auto& text : texts) out += (out.size() == 1 ? "" : ", ") + json_string(text);
   return out + "]";
 }
 
@@ -48,18 +37,18 @@ std::string as_table(const Report& report) {
 }
 
 std::string as_json(const Report& report) {
-  std::string out = fmt::format("{{\"object\": {}, \"level\": {}, \"facts\": {}, \"certificates\": [", json_text(report.object),
-                                json_text(tls::word(tls::worst_of(report.findings))), json_list(report.facts));
+  std::string out = fmt::format("{{\"object\": {}, \"level\": {}, \"facts\": {}, \"certificates\": [", json_string(report.object),
+                                json_string(tls::word(tls::worst_of(report.findings))), json_list(report.facts));
   for (std::size_t i = 0; i < report.certificates.size(); ++i) {
     const auto& one = report.certificates[i];
     out += fmt::format("{}{{\"subject\": {}, \"issuer\": {}, \"names\": {}, \"not_before\": {}, \"not_after\": {}, \"sha256\": {}}}", i == 0 ? "" : ", ",
-                       json_text(one.subject()), json_text(one.issuer()), json_list(one.host_names()), one.not_before(), one.not_after(), json_text(one.fingerprint()));
+                       json_string(one.subject()), json_string(one.issuer()), json_list(one.host_names()), one.not_before(), one.not_after(), json_string(one.fingerprint()));
   }
   out += "], \"findings\": [";
   for (std::size_t i = 0; i < report.findings.size(); ++i) {
     const auto& one = report.findings[i];
-    out += fmt::format("{}{{\"id\": {}, \"level\": {}, \"text\": {}, \"remedy\": {}}}", i == 0 ? "" : ", ", json_text(one.id), json_text(tls::word(one.level)),
-                       json_text(one.text), json_text(one.remedy));
+    out += fmt::format("{}{{\"id\": {}, \"level\": {}, \"text\": {}, \"remedy\": {}}}", i == 0 ? "" : ", ", json_string(one.id), json_string(tls::word(one.level)),
+                       json_string(one.text), json_string(one.remedy));
   }
   return out + "]}\n";
 }

@@ -37,7 +37,7 @@ constexpr std::array kRows{
     Row{"stdin", "", "check standard input"},
     Row{"config", "FILE", "the qpopper.config that names the folders; default /etc/qpopper.config"},
     Row{"ledger-dir", "FOLDER", "for ledgers of spools that are not in spool-dir; default ~/.popcheck"},
-    Row{"lock-timeout", "SECONDS", "how long to wait for the mail locks; default 60"},
+    Row{"lock-timeout", "SECONDS", "how long to wait for locks; default 60"},
     Row{"jobs", "N", "spools at the same time; default: one for each processor"},
     Row{"json", "", "one JSON array instead of text"},
     Row{"report", "FILE", "a page (HTML) with a map of the bytes of each spool"},

@@ -22,10 +22,10 @@ constexpr char kUnlock = 'u';
 
 using Question = std::array<char, 2>;
 
-void serve(int socket, int folder, const std::string& name) {
+void serve(int socket, int folder, const std::string& name, files::LockCreation creation) {
   files::SystemFileSystem fs;
   base::SystemClock clock;
-  files::DirectDotlock lock{fs, clock, folder, name};
+  files::DirectDotlock lock{fs, clock, folder, name, creation};
   Question question{};
   while (::recv(socket, question.data(), question.size(), 0) == static_cast<ssize_t>(question.size())) {
     std::array<int, 2> reply{};
@@ -48,7 +48,7 @@ void serve(int socket, int folder, const std::string& name) {
 
 }  // namespace
 
-base::Result<base::UniqueFd> start_dotlock_helper(int folder, const std::string& name, uid_t uid) {
+base::Result<base::UniqueFd> start_dotlock_helper(int folder, const std::string& name, uid_t uid, files::LockCreation creation) {
   std::array<int, 2> pair{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) return base::Error::from_errno(errno, "socketpair");
   base::UniqueFd ours{pair[0]};
@@ -61,7 +61,7 @@ base::Result<base::UniqueFd> start_dotlock_helper(int folder, const std::string&
     const std::array<int, 2> keep{theirs.get(), folder};
     priv::close_all_except(keep);
     // Set-group-id of root would be too much; a folder of group root gives us none.
-    if (priv::drop_to(uid, status.st_gid == 0 ? static_cast<gid_t>(uid) : status.st_gid)) serve(theirs.get(), folder, name);
+    if (priv::drop_to(uid, status.st_gid == 0 ? static_cast<gid_t>(uid) : status.st_gid)) serve(theirs.get(), folder, name, creation);
     ::_exit(0);
   }
   return ours;

@@ -29,6 +29,6 @@ class HelperDotlock final : public files::Dotlock {
 
 /// Starts a helper that has the uid of the spool's owner and the group of the folder, and does nothing but make, touch and
 /// remove NAME.lock there. To be called as root. Errors: io, denied.
-[[nodiscard]] base::Result<base::UniqueFd> start_dotlock_helper(int folder, const std::string& name, uid_t uid);
+[[nodiscard]] base::Result<base::UniqueFd> start_dotlock_helper(int folder, const std::string& name, uid_t uid, files::LockCreation creation);
 
 }  // namespace qpop::popcheck

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // --locks: does our lock keep the delivery agents out, and theirs us? Tried, not assumed: file systems differ.
 //
-// A process of ours takes each kind of lock as the agents do (an fcntl lock that belongs to a process, flock, a lock file by
-// O_EXCL), then we try ours; and the other way round. The spool is locked for moments, and not changed.
+// A process of ours takes each kind of lock as the agents do (an fcntl lock that belongs to a process, flock, a lock file made
+// as ours are), then we try ours; and the other way round. The spool is locked for moments, and not changed.
 // Runs as: the owner of the mail.
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -14,7 +14,7 @@ struct Locked {
 };
 
 /// Session lock, recovery of what was interrupted, mail locks. What is worth knowing goes to the warnings of `outcome`.
-/// Errors: not_found (no state folder), busy, io, unsafe, denied.
+/// Errors: not_found (no state folder), busy, io, unsafe, denied, limit (mostly holes).
 [[nodiscard]] base::Result<Locked> lock_all(Place& place, Outcome& outcome);
 
 }  // namespace qpop::popcheck

@@ -20,8 +20,8 @@
 
 #include "common/config/reader.h"
 #include "common/priv/child_call.h"
+#include "common/priv/confine.h"
 #include "common/priv/drop.h"
-#include "common/priv/sandbox.h"
 #include "popcheck/helper_dotlock.h"
 #include "popcheck/jobs.h"
 #include "popcheck/ledger.h"
@@ -113,15 +113,12 @@ Outcome work_on(Place& place, const NamedLedger* ledger) {
   return check_spool(place);
 }
 
-/// A fault in the readings must not lead to the user's other files. What this kernel lacks is done without.
+/// A fault in the readings must not lead to the user's other files.
 base::Status stay_inside(const Place& place, const NamedLedger* ledger) {
   std::vector<int> reach{place.folder.get()};
   if (place.state.valid()) reach.push_back(place.state.get());
   if (ledger != nullptr) reach.push_back(ledger->folder.get());
-  for (const auto& done : {priv::limit_resources({}), priv::restrict_files_to(reach), priv::restrict_calls_of_file_role()}) {
-    if (!done && done.error().kind() != base::ErrorKind::unsupported) return done;
-  }
-  return {};
+  return priv::wall_in({}, reach, priv::Calls::file_role);
 }
 
 /// Journal and session lock go where popper looks for them. A spool that popper does not know has them beside its ledgers.
@@ -145,7 +142,7 @@ Outcome run_on(const Command& command, const config::Settings& settings, Target 
     folder = open_folder(target.folder);
     if (!folder.valid()) return failed(base::Error::from_errno(errno, "open").at("folder", target.folder));
     for (auto* lock : {&dotlock, &other}) {
-      auto helper = start_dotlock_helper(folder.get(), target.name, target.uid);
+      auto helper = start_dotlock_helper(folder.get(), target.name, target.uid, lock_creation(settings));
       if (!helper) return failed(helper.error());
       *lock = std::make_unique<HelperDotlock>(std::move(*helper));
       if (command.verb != Verb::locks) break;
@@ -173,7 +170,7 @@ Outcome run_on(const Command& command, const config::Settings& settings, Target 
   auto state = open_state_of(target, named);
   Place place{command, settings, target, std::move(folder), std::move(state), std::move(dotlock), std::move(other), {}, {}};
   for (auto* lock : {&place.dotlock, &place.other_dotlock}) {
-    if (*lock == nullptr) *lock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target.name);
+    if (*lock == nullptr) *lock = std::make_unique<files::DirectDotlock>(place.fs, place.clock, place.folder.get(), target.name, lock_creation(settings));
   }
   if (root && command.verb != Verb::locks) {
     // Asked for while /proc is within reach; locks are judged by it.
@@ -329,8 +326,7 @@ int main(int argc, char** argv) {
   try {
     auto command = parse_command_line({argv + std::min(argc, 1), argv + argc});
     if (command) return run(*command);
-    fmt::print(stderr, "popcheck: {}\n{}", command.error().detail(), usage());
-    return kUsage;
+    return complain(fmt::format("{}; popcheck --help lists the options", command.error().detail()), kUsage);
   } catch (const std::exception& error) {
     fmt::print(stderr, "popcheck: {}\n", error.what());
     return kFailed;

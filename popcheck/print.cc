@@ -13,6 +13,7 @@ namespace qpop::popcheck {
 
 namespace {
 
+using base::json_string;
 using check::Finding;
 using check::Report;
 using check::Severity;
@@ -51,6 +52,22 @@ void add_finding(std::string& out, const Finding& finding) {
   out += fmt::format("          repair: {}\n", row.repair);
 }
 
+/// What to type next.
+std::string way_out(const Target& target, const Outcome& outcome) {
+  const auto any = [&](bool doubtful) {
+    return std::ranges::any_of(outcome.report.findings, [&](const Finding& one) { return one.repairable && one.doubtful == doubtful; });
+  };
+  if (any(false)) return fmt::format("  to repair: popcheck --repair {}\n", target.argument);
+  return any(true) ? fmt::format("  to be asked: popcheck --repair --ask {}\n", target.argument) : std::string{};
+}
+
+/// A member; one that is no text has its octets beside it.
+std::string json_path(std::string_view name, const std::string& path) {
+  auto out = fmt::format(R"("{}": {})", name, json_string(path));
+  if (!base::is_utf8(path)) out += fmt::format(R"(, "{}_hex": "{}")", name, base::to_hex(path));
+  return out;
+}
+
 std::string counts_json(const Report& report) {
   std::string text;
   for (std::size_t i = 0; i < check::kRegions; ++i) {
@@ -85,21 +102,7 @@ std::string cells_json(const Report& report) {
 
 }  // namespace
 
-std::string json_string(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (octet < 0x20 || octet >= 0x7F) {
-      out += fmt::format("\\u{:04x}", octet);
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
+std::string shown(const std::string& path) { return base::is_printable_utf8(path) ? path : base::escape_untrusted(path, 400); }
 
 std::string text_of(const Target& target, const Outcome& outcome, bool quiet) {
   if (quiet && outcome.code == kClean) return {};
@@ -117,13 +120,13 @@ std::string text_of(const Target& target, const Outcome& outcome, bool quiet) {
   out += outcome.diff;
   out += warnings;
   if (!outcome.message.empty()) out += fmt::format("  {}\n", outcome.message);
-  const bool repairable = std::ranges::any_of(outcome.report.findings, [](const Finding& one) { return one.repairable; });
-  if (outcome.result == "findings" && repairable && !target.command.empty()) out += fmt::format("  to repair: {}\n", target.command);
+  if (outcome.result == "findings" && !target.argument.empty()) out += way_out(target, outcome);
   return out;
 }
 
 std::string json_of(const Target& target, const Outcome& outcome, bool cells) {
-  std::string out = fmt::format(R"({{"spool": {}, "result": "{}", "message": {})", json_string(target.label), outcome.result, json_string(outcome.message));
+  std::string out = fmt::format(R"({{{}, "result": "{}", "message": {})", json_path("spool", target.folder.empty() ? target.label : target.path()), outcome.result,
+                                json_string(outcome.message));
   if (outcome.has_report) {
     const auto& report = outcome.report;
     out += fmt::format(R"(, "format": "{}", "size": {}, "messages": {}, "served": {}, "lines": {}, "refused": {})", check::name_of(report.dialect), report.size,
@@ -132,7 +135,7 @@ std::string json_of(const Target& target, const Outcome& outcome, bool cells) {
     if (cells) out += ",\n  \"cells\": " + cells_json(report);
   }
   if (outcome.after) out += fmt::format(R"(, "size_after": {}, "messages_after": {}, "changes": {})", outcome.after->size, outcome.after->messages, outcome.edits.size());
-  if (!outcome.ledger.empty()) out += fmt::format(R"(, "ledger": {})", json_string(outcome.ledger));
+  if (!outcome.ledger.empty()) out += ", " + json_path("ledger", outcome.ledger);
   std::string warnings;
   for (const auto& warning : outcome.warnings) warnings += (warnings.empty() ? "" : ", ") + json_string(warning);
   return out + fmt::format(R"(, "warnings": [{}]}})", warnings);

@@ -33,7 +33,8 @@ struct Outcome {
 [[nodiscard]] std::string text_of(const Target& target, const Outcome& outcome, bool quiet);
 /// One object; `cells`: with the map of the bytes.
 [[nodiscard]] std::string json_of(const Target& target, const Outcome& outcome, bool cells);
-[[nodiscard]] std::string json_string(std::string_view text);
+/// A path in a text for people: what a terminal would obey is escaped.
+[[nodiscard]] std::string shown(const std::string& path);
 /// The row of a finding, or all rows for "all". Empty: there is none of that name.
 [[nodiscard]] std::string explain(std::string_view name);
 

@@ -9,8 +9,10 @@
 // Runs as: the owner of the mail.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "common/base/text.h"
 #include "common/spool/rewrite.h"
@@ -61,6 +63,15 @@ std::uint64_t first_of(const check::Plan& plan, std::uint64_t first_change) {
   const auto& units = plan.after.units;
   const auto behind = std::ranges::upper_bound(units, first_change);
   return behind == units.begin() ? 0 : *(behind - 1);
+}
+
+/// Findings above a note, each name once.
+std::string names_of_warnings(const check::Report& report) {
+  std::set<std::string_view> names;
+  for (const auto& finding : report.findings) {
+    if (const auto& row = check::row_of(finding.id); row.severity != check::Severity::note) names.insert(row.name);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 Result<std::uint64_t> apply(Place& place, Locked& locked, const check::Plan& plan, Outcome& outcome) {
@@ -130,6 +141,11 @@ void tell_plan(Outcome& outcome, check::Plan& plan) {
 }
 
 Outcome repair_spool(Place& place) {
+  if (is_mostly_holes(place)) {
+    auto outcome = check_spool(place);
+    outcome.message = "nothing was changed";
+    return outcome;
+  }
   Answers answers;
   auto options = plan_options(place);
   if (place.command.verb == Verb::dry_run) return dry_run(place, options, answers);
@@ -153,7 +169,8 @@ Outcome repair_spool(Place& place) {
   if (outcome.edits.empty()) {
     outcome.code = outcome.report.clean() ? kClean : kFindings;
     outcome.result = outcome.report.clean() ? "clean" : "findings";
-    if (!outcome.report.clean()) outcome.message = "nothing here can be repaired without asking";
+    const bool doubtful = std::ranges::any_of(outcome.report.findings, &check::Finding::doubtful);
+    if (!outcome.report.clean()) outcome.message = doubtful ? "nothing here can be repaired without asking" : "no repair mends this";
     return outcome;
   }
   auto ledger = write_ledger(place.fs, place.state.get(), place.target.path(), bytes, *plan, place.clock.realtime_ns());
@@ -167,7 +184,8 @@ Outcome repair_spool(Place& place) {
   outcome.code = kRepaired;
   outcome.result = "repaired";
   outcome.message = fmt::format("repaired: {} places changed, {} octets became {}, {} messages are served; ledger {}", outcome.edits.size(), locked->size,
-                                plan->patch.size(), plan->after.served, outcome.ledger);
+                                plan->patch.size(), plan->after.served, shown(outcome.ledger));
+  if (const auto left = names_of_warnings(plan->after); !left.empty()) outcome.message += fmt::format("; no change for {}", left);
   return outcome;
 }
 

@@ -23,6 +23,7 @@
 #include "common/digest/digest.h"
 #include "common/priv/drop.h"
 #include "common/spool/locks.h"
+#include "popcheck/ledger.h"
 
 namespace qpop::popcheck {
 
@@ -95,13 +96,13 @@ class Finder {
   void add(const std::string& name) {
     struct stat status {};
     // A slash makes it a file; so does the ending of a ledger.
-    if (name.find('/') != std::string::npos || name.ends_with(".ledger")) return add_file(split(name));
+    if (name.find('/') != std::string::npos || name.ends_with(kLedgerEnding) || name.ends_with(kUndoneEnding)) return add_file(split(name));
     auto account = priv::find_account(name);
     if (!settings_.text(Opt::mail_user).empty()) return add_user(name, {});
     if (account) return add_user(name, account->home);
     // An account of the database alone has a spool and no system user.
     const auto alone = config::place(settings_, name, {}).spool;
-    if (is_spool_name(name) && ::lstat((alone.folder + "/" + alone.name).c_str(), &status) == 0) return add_user(name, {});
+    if (is_spool_name(name) && ::lstat(base::path_in(alone.folder, alone.name).c_str(), &status) == 0) return add_user(name, {});
     if (::lstat(name.c_str(), &status) == 0) return add_file(split(name));
     refuse(name, "no such user, and no such file");
   }
@@ -117,7 +118,7 @@ class Finder {
   void set_drops(Target& target) {
     auto account = priv::find_account(target.user);
     for (const auto& drop : config::place(settings_, target.user, account ? account->home : "").temporary_drops)
-      target.drops.push_back(drop.folder + "/" + drop.name);
+      target.drops.push_back(base::path_in(drop.folder, drop.name));
   }
 
   /// `any_name`: where a user's mail lies in his home, the configuration says how it is called.
@@ -127,16 +128,28 @@ class Finder {
     target.name = place.name;
     target.user = user;
     target.label = base::escape_untrusted(target.path(), 200);
-    const bool shared = target.folder == spool_dir_ || target.folder.starts_with(spool_dir_ + "/");
+    const bool shared = target.folder == spool_dir_ || target.folder.starts_with(base::path_in(spool_dir_, ""));
     if (shared && user.empty()) target.user = target.name;
     target.in_spool_dir = shared;
-    target.command = fmt::format("popcheck --repair {}", user.empty() ? target.label : user);
+    target.argument = user.empty() ? target.label : user;
     const bool any = !user.empty() || (any_name && !shared);
     if (any ? target.name.empty() || target.name == "." || target.name == ".." : !is_spool_name(target.name)) target.fault = "not the name of a spool";
+    if (target.fault.empty()) target.fault = told_of_undone(target);
     if (target.fault.empty()) set_owner(target);
     if (target.fault.empty()) set_state(target, shared || !user.empty());
     if (target.fault.empty() && !target.user.empty() && is_spool_name(target.user)) set_drops(target);
     out_.push_back(std::move(target));
+  }
+
+  /// A ledger whose repair is taken back is asked for again, under its new name or the old one.
+  [[nodiscard]] std::string told_of_undone(const Target& target) const {
+    if (command_.verb != Verb::undo && command_.verb != Verb::verify) return {};
+    struct stat status {};
+    if (target.name.ends_with(kUndoneEnding)) return "this repair was taken back already, and the spool is no longer as it made it";
+    if (!target.name.ends_with(kLedgerEnding) || ::lstat(target.path().c_str(), &status) == 0) return {};
+    const auto undone = target.path().substr(0, target.path().size() - kLedgerEnding.size()) + std::string{kUndoneEnding};
+    if (::lstat(undone.c_str(), &status) != 0) return {};
+    return fmt::format("this repair was taken back already; its ledger is now {}", base::escape_untrusted(undone, 200));
   }
 
   void set_owner(Target& target) {
@@ -207,7 +220,7 @@ class Finder {
     struct stat own {};
     if (::fstat(::dirfd(dir.get()), &own) != 0) return Error::from_errno(errno, "fstat").at("read the spool folder", folder);
     for (const auto& name : names) {
-      const auto path = fmt::format("{}/{}", folder, name);
+      const auto path = base::path_in(folder, name);
       struct stat status {};
       if (::lstat(path.c_str(), &status) != 0) continue;
       if (S_ISDIR(status.st_mode)) {
@@ -233,7 +246,7 @@ class Finder {
     for (const auto& [name, home] : users) {
       struct stat status {};
       const auto spool = is_spool_name(name) ? config::place(settings_, name, home).spool : config::PlacedFile{};
-      if (!spool.name.empty() && ::lstat((spool.folder + "/" + spool.name).c_str(), &status) == 0) add_file({spool.folder, spool.name}, name);
+      if (!spool.name.empty() && ::lstat(base::path_in(spool.folder, spool.name).c_str(), &status) == 0) add_file({spool.folder, spool.name}, name);
     }
   }
 

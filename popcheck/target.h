@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/text.h"
 #include "common/config/settings.h"
 #include "popcheck/command_line.h"
 
@@ -25,9 +26,9 @@ struct Target {
   bool in_spool_dir = false;     ///< in a folder that is the administrator's
   bool state_of_popper = false;  ///< where popper keeps its own
   bool make_state = false;       ///< by us with the rights that we have now: popper would make it so at the next login
-  std::string command;    ///< what to type to repair it
+  std::string argument;   ///< what to type behind popcheck --repair; empty: there is no way
   std::string fault;      ///< why nothing can be done
-  [[nodiscard]] std::string path() const { return folder + "/" + name; }
+  [[nodiscard]] std::string path() const { return base::path_in(folder, name); }
 };
 
 /// Reads the configuration that the command names; a default that does not exist is none. Errors: malformed.

@@ -150,7 +150,7 @@ Outcome undo_repair(Place& place, const NamedLedger* named) {
   if (!locked) return fail(locked.error());
   const int ledgers = named != nullptr ? named->folder.get() : place.state.get();
   const auto stem = named != nullptr ? named->name.substr(0, named->name.size() - kLedgerEnding.size()) : last_ledger(ledgers);
-  if (stem.empty()) return fail(Error{ErrorKind::not_found, fmt::format("no repair of it is known in {}", place.target.state)}.at("undo", place.target.label));
+  if (stem.empty()) return fail(Error{ErrorKind::not_found, fmt::format("no repair of it is left to take back in {}", shown(place.target.state))}.at("undo", place.target.label));
   auto ledger = read_ledger(place.fs, ledgers, stem + std::string{kLedgerEnding});
   if (!ledger) return fail(ledger.error());
   spool::SpoolBytes bytes{place.fs, locked->mail.fd(), locked->size};
@@ -177,7 +177,7 @@ Outcome undo_repair(Place& place, const NamedLedger* named) {
   outcome.result = "repaired";
   outcome.ledger = (named != nullptr ? named->folder_path : place.target.state) + "/" + undone;
   outcome.message = fmt::format("the repair is taken back: {} octets{}; its ledger is now {}", ledger->before_size,
-                                locked->size > ledger->after_size ? fmt::format(", and {} of mail that came since", locked->size - ledger->after_size) : "", outcome.ledger);
+                                locked->size > ledger->after_size ? fmt::format(", and {} of mail that came since", locked->size - ledger->after_size) : "", shown(outcome.ledger));
   return outcome;
 }
 

@@ -13,6 +13,7 @@
 #include "common/spool/maildrop.h"
 #include "common/spool/spool_file.h"
 #include "common/spool/spool_bytes.h"
+#include "popcheck/holes.h"
 #include "popcheck/surroundings.h"
 
 namespace qpop::popcheck {
@@ -54,7 +55,26 @@ Outcome failed(const Error& error, std::vector<std::string> warnings) {
 
 spool::MailLockKinds Place::locks() const { return spool::lock_kinds(settings.text(config::Opt::mail_locks)); }
 
+files::LockCreation lock_creation(const config::Settings& settings) {
+  return settings.boolean(config::Opt::no_atomic_open) ? files::LockCreation::link : files::LockCreation::exclusive_open;
+}
+
 namespace {
+
+/// Of a spool that is not read.
+check::Report report_of(const Hole& hole, const Place& place, std::uint64_t size) {
+  check::Report report;
+  report.size = size;
+  report.octets.at(static_cast<std::size_t>(check::Region::filler)) = size;
+  report.worst = check::row_of(check::Id::holes).severity;
+  check::Finding finding;
+  finding.id = check::Id::holes;
+  finding.offset = hole.offset;
+  finding.length = hole.length;
+  finding.detail = describe(hole, place.target.path());
+  report.findings.push_back(std::move(finding));
+  return report;
+}
 
 struct Look {
   Outcome outcome;
@@ -76,8 +96,10 @@ Look look_once(Place& place) {
     if (!fd) return fail(fd.error());
     auto opened = place.fs.status(fd->get());
     if (!opened) return fail(opened.error());
+    const auto hole = too_many_holes(fd->get());
     spool::SpoolBytes bytes{place.fs, fd->get(), opened->identity.size};
-    auto report = check::read_spool(bytes, {.now_s = place.now_s(), .list_units = false, .cells = place.command.report.empty() ? 0 : kCells});
+    auto report = hole ? base::Result<check::Report>{report_of(*hole, place, opened->identity.size)}
+                       : check::read_spool(bytes, {.now_s = place.now_s(), .list_units = false, .cells = place.command.report.empty() ? 0 : kCells});
     if (!report && report.error().kind() != ErrorKind::changed) return fail(report.error().at("check", place.target.label));
     auto after = place.fs.status(fd->get());
     look.steady = report && after && after->identity == opened->identity && place.clock.realtime_ns() - opened->identity.mtime_ns > kSettledNs;
@@ -97,6 +119,11 @@ Look look_once(Place& place) {
 }
 
 }  // namespace
+
+bool is_mostly_holes(Place& place) {
+  auto fd = open_to_look(place);
+  return fd && too_many_holes(fd->get());
+}
 
 /// A check takes no locks, so it may meet a delivery or an update half-way: what is wrong is believed when nobody is at work,
 /// or when it stays so.

@@ -31,7 +31,12 @@ struct Place {
   [[nodiscard]] std::int64_t now_s() { return clock.realtime_ns() / 1'000'000'000; }
 };
 
+/// Option no-atomic-open: how all lock files are made.
+[[nodiscard]] files::LockCreation lock_creation(const config::Settings& settings);
+
 [[nodiscard]] Outcome check_spool(Place& place);
+/// The spool has too many holes to be read. false also when it cannot be opened.
+[[nodiscard]] bool is_mostly_holes(Place& place);
 [[nodiscard]] Outcome check_stdin(const Command& command);
 /// What is to be said of a plan; its first report goes there.
 void tell_plan(Outcome& outcome, check::Plan& plan);

@@ -20,6 +20,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/base/text.h"
 #include "common/config/command_line.h"
 #include "common/config/generate.h"
 #include "common/log/log.h"
@@ -38,6 +39,7 @@
 #include "popper/session/session.h"
 #include "popper/signer/file_check.h"
 #include "popper/signer/signer.h"
+#include "popper/take_over.h"
 #include "popper/takeover/takeover.h"
 
 namespace {
@@ -46,7 +48,7 @@ using namespace qpop;
 using config::Opt;
 
 /// Exit codes; they stand in popper(8).
-enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4, kNotRecovered = 5, kDownloadsAgain = 6 };
+enum ExitCode { kOk = 0, kUsage = 1, kConfiguration = 2, kEnvironment = 3, kInternal = 4, kNotRecovered = 5, kDownloadsAgain = 6, kNoSession = 7 };
 
 static_assert(monitor::kUpdateFailed == maildrop::kUpdateFailed);
 static_assert(takeover::kDownloadsAgain == kDownloadsAgain && takeover::kFailed == kEnvironment);
@@ -62,7 +64,7 @@ monitor::Roles bind_roles() {
   roles.session = [tls](monitor::SessionTask task) { return session::run_session({task.uid, task.gid, task.empty_root, std::move(task.monitor)}, *tls); };
   roles.authenticator = [](monitor::AuthenticatorTask task) {
     return authenticator::run_authenticator({task.database, std::move(task.key), std::move(task.penalties), task.uid, task.gid,
-                                             task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system, task.bind_channels, task.take_certificates,
+                                             task.failed_login_delay_s, task.server_name, task.ask_database, task.ask_system, task.bind_channels, task.take_certificates, task.mechanisms,
                                              std::move(task.monitor)});
   };
   roles.signer = [](monitor::SignerTask task) {
@@ -194,12 +196,12 @@ void check_certificates(const config::Settings& settings, const monitor::Environ
   signer::FilesToCheck what{{}, settings.text(Opt::tls_cipher_list), environment.tls_user.uid, environment.tls_user.gid};
   std::vector<base::UniqueFd> open;
   for (const auto& file : monitor::tls_files(settings)) {
-    signer::FileToCheck& checked = what.files.emplace_back(signer::FileToCheck{file.path, -1, -1, file.client_authorities});
+    signer::FileToCheck& checked = what.files.emplace_back(signer::FileToCheck{fmt::format("{} of {}", file.path, file.place), -1, -1, file.client_authorities});
     for (const auto& [path, fd] : {std::pair{file.path, &checked.fd}, std::pair{file.key_path, &checked.key_fd}}) {
       if (path.empty()) continue;
       const bool holds_key = path == file.key_path || (file.key_path.empty() && !file.client_authorities);
       auto opened = monitor::open_tls_file(path, holds_key);
-      if (!opened) return problems.push_back({opened.error().message()});
+      if (!opened) return problems.push_back({fmt::format("{}: {}", file.place, opened.error().message())});
       *fd = opened->get();
       open.push_back(std::move(*opened));
     }
@@ -209,10 +211,17 @@ void check_certificates(const config::Settings& settings, const monitor::Environ
   if (!text.empty()) problems.push_back({fmt::format("TLS: {}", text), found.has_value()});
 }
 
-/// A fault on the command line is the caller's, one in a file the administrator's.
-ExitCode code_of(const std::vector<config::Problem>& problems) {
-  const auto on_command_line = [](const config::Problem& problem) { return !problem.warning && problem.text.starts_with("command line"); };
-  return std::ranges::any_of(problems, on_command_line) ? kUsage : kConfiguration;
+std::string read_what(const std::vector<std::string>& files) {
+  if (files.empty()) return "no file was read: the defaults, and what the command line says; name a file with -f FILE";
+  return fmt::format("read: {}", base::escape_untrusted(fmt::format("{}", fmt::join(files, ", ")), 1000));
+}
+
+/// A fault on the command line is the caller's, one in a file the administrator's; `otherwise`: of all others.
+ExitCode code_of(const std::vector<config::Problem>& problems, ExitCode otherwise = kConfiguration) {
+  const auto on_command_line = [](const config::Problem& problem) {
+    return !problem.warning && (problem.of_command_line || problem.text.starts_with(config::kCommandLine));
+  };
+  return std::ranges::any_of(problems, on_command_line) ? kUsage : otherwise;
 }
 
 base::Result<std::vector<monitor::OpenListener>> open_all(const std::vector<std::string>& texts) {
@@ -304,6 +313,10 @@ int Program::ask(ipc::ControlVerb verb) {
     log::fatal("{}", answer.error().message());
     return kEnvironment;
   }
+  if (verb == ipc::ControlVerb::kick && answer->empty()) {
+    log::error("no session of user {}", base::escape_word(line_.kick_user, 80));
+    return kNoSession;
+  }
   fmt::print("{}", *answer);
   return kOk;
 }
@@ -323,8 +336,8 @@ int Program::check() {
   if (!config::has_errors(problems)) check_certificates(line_.settings, environment, problems);
   const bool fits = report(problems);
   if (!sound) return code_of(line_.problems);
-  if (fits) fmt::print("configuration is sound\n");
-  return fits ? kOk : kEnvironment;
+  if (fits) fmt::print("configuration is sound ({})\n", read_what(line_.files));
+  return fits ? kOk : code_of(problems, kEnvironment);
 }
 
 int Program::recover() {
@@ -390,7 +403,7 @@ int Program::take_over() {
   task.job.state_folder = owner->state_folder;
   task.job.settings = &line_.settings;
   task.job.administrator = ::geteuid();
-  return takeover::run_takeover(std::move(task));
+  return qpop::take_over(std::move(task), *owner, line_.settings.boolean(Opt::no_atomic_open));
 }
 
 int Program::serve_one(Start start) {
@@ -428,7 +441,7 @@ int Program::serve(Start start) {
   std::vector<config::Problem> problems;
   const auto environment = monitor::look_up_environment(line_.settings, problems);
   monitor::check_environment(line_.settings, environment, problems);
-  if (!report(problems)) return kEnvironment;
+  if (!report(problems)) return code_of(problems, kEnvironment);
   if (start.passed.empty()) {
     auto opened = open_all(line_.settings.list(Opt::listen));
     if (!opened) {

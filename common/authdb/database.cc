@@ -40,7 +40,7 @@ Status check_files(const std::string& path, uid_t owner) {
 }
 
 Result<Meta> load_meta(db::Environment& environment) {
-  Result<Meta> meta = Error{ErrorKind::malformed, "is no POP authentication DB: it has no meta record"};
+  Result<Meta> meta = Error{ErrorKind::malformed, "there is no meta record; popauth did not make this file"};
   auto ok = environment.read([&](const db::Reader& reader) -> Status {
     auto value = reader.get(kMetaKey);
     if (!value) return value.error();

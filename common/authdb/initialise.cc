@@ -71,7 +71,7 @@ Status forget_dummy_crypt(db::Environment& environment) {
 
 /// Every record of a file that comes from elsewhere, and the meta record.
 Result<Meta> check_records(const db::Reader& reader, std::uint64_t& accounts) {
-  Result<Meta> meta = Error{ErrorKind::malformed, "is no POP authentication DB: it has no meta record"};
+  Result<Meta> meta = Error{ErrorKind::malformed, "there is no meta record; popauth did not make this file"};
   Status fault;
   accounts = 0;
   auto walked = reader.walk([&](std::string_view key, std::string_view value) {

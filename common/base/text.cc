@@ -111,6 +111,36 @@ bool is_printable_utf8(std::string_view bytes) {
   return true;
 }
 
+bool is_utf8(std::string_view bytes) {
+  for (std::size_t i = 0; i < bytes.size();) {
+    const std::size_t length = utf8_length(bytes, i);
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
+std::string json_string(std::string_view bytes) {
+  std::string out = "\"";
+  const auto escape = [&](unsigned char value) { out.append("\\u00").append(to_hex({reinterpret_cast<const char*>(&value), 1})); };
+  for (std::size_t i = 0; i < bytes.size();) {
+    const auto value = static_cast<unsigned char>(bytes[i]);
+    const std::size_t length = utf8_length(bytes, i);
+    if (length == 0) {
+      out += "\\ufffd";
+    } else if (value == 0xC2 && static_cast<unsigned char>(bytes[i + 1]) < 0xA0) {
+      escape(static_cast<unsigned char>(bytes[i + 1]));  // U+0080 to U+009F: a terminal obeys them
+    } else if (value < 0x20 || value == 0x7F) {
+      escape(value);
+    } else {
+      if (value == '"' || value == '\\') out += '\\';
+      out += bytes.substr(i, length);
+    }
+    i += std::max<std::size_t>(length, 1);
+  }
+  return out + '"';
+}
+
 std::string to_hex(std::string_view bytes) {
   std::string text;
   text.reserve(bytes.size() * 2);
@@ -120,6 +150,17 @@ std::string to_hex(std::string_view bytes) {
     text += kHex[value & 0xFU];
   }
   return text;
+}
+
+std::string path_in(std::string_view folder, std::string_view name) {
+  std::string path{folder};
+  if (!folder.ends_with('/')) path += '/';
+  return path.append(name);
+}
+
+std::string_view without_end_slashes(std::string_view folder) {
+  while (folder.size() > 1 && folder.ends_with('/')) folder.remove_suffix(1);
+  return folder;
 }
 
 }  // namespace qpop::base

@@ -40,7 +40,18 @@ namespace qpop::base {
 /// True for a correct UTF-8 sequence without control characters (below 0x20, 0x7F, U+0080 to U+009F).
 [[nodiscard]] bool is_printable_utf8(std::string_view bytes);
 
+/// "FOLDER/NAME", with one slash between them also when the folder ends in one.
+[[nodiscard]] std::string path_in(std::string_view folder, std::string_view name);
+/// A folder without the slashes at its end; "/" stays.
+[[nodiscard]] std::string_view without_end_slashes(std::string_view folder);
+
 /// Lower-case hexadecimal.
 [[nodiscard]] std::string to_hex(std::string_view bytes);
+
+/// True for correct UTF-8, control characters or not.
+[[nodiscard]] bool is_utf8(std::string_view bytes);
+
+/// A JSON string with its quotes. UTF-8 stays; control characters become \u00XX, each octet that is no UTF-8 \ufffd.
+[[nodiscard]] std::string json_string(std::string_view bytes);
 
 }  // namespace qpop::base

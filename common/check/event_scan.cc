@@ -157,7 +157,7 @@ std::size_t next_event(const char* data, std::size_t from, std::size_t to, bool 
 #if defined(__SSE2__)
   static const bool kAvx2 = __builtin_cpu_supports("avx2") != 0;
   if (kernel != mbox::Kernel::portable) {
-    const bool avx2 = kAvx2 && kernel == mbox::Kernel::best;
+    const bool avx2 = kAvx2 && kernel != mbox::Kernel::sse2;
     return delimiters ? Sse2<true>::next(data, from, to, counts, avx2) : Sse2<false>::next(data, from, to, counts, avx2);
   }
 #else

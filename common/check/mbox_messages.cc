@@ -198,15 +198,16 @@ void MboxReading::end_of_spool() {
   const auto before = s_.before(end_, 3);
   const std::string eol{s_.eol()};
   const bool line_ends = before.ends_with('\n');
-  const bool blank_ends = empty_line_at_end(before) > 0 || open_.body == end_;
-  const bool cut = !open_.complete;
+  const bool blank_ends = empty_line_at_end(before) > 0;
+  // A whole line behind the header that is none of it makes a damaged header, or a message without one: nothing need be missing.
+  const bool cut = !open_.complete && (open_.body == end_ || (!line_ends && s_.line_start(end_) == open_.body));
   const auto line = s_.line_number(end_ - 1);
   if (cut) {
     open_.damaged = true;
-    s_.find(Id::truncated, open_.offset, 0, open_.line, "the spool ends inside a header");
+    s_.find(Id::truncated, open_.offset, 0, open_.line, "the spool ends inside a header").repairable = true;
   } else if (open_.mime_open && !line_ends) {
     open_.damaged = true;
-    s_.find(Id::truncated, open_.offset, 0, open_.line, "the spool ends inside a MIME part");
+    s_.find(Id::truncated, open_.offset, 0, open_.line, "the spool ends inside a MIME part").repairable = true;
   } else if (open_.mime_open) {
     s_.find(Id::mime_open, open_.offset, 0, open_.line).excerpt.clear();
   }
@@ -238,9 +239,9 @@ void MboxReading::judge_lengths() {
   const auto messages = s_.message;
   for (const auto& one : wrong_) {
     s_.message = one.message;
-    const auto detail = fmt::format("announced {}, found {}", one.announced, one.actual);
     // A number that is larger than the body may be all that tells how much of it is lost.
     const bool sure = one.certain && one.value_size > 0;
+    const auto detail = fmt::format("announced {}, found {}{}", one.announced, one.actual, sure ? "" : "; not certain, so no repair changes it");
     auto& finding = sure ? s_.repair(Id::wrong_length, one.value_at, one.value_size, fmt::format("{}", one.actual), one.line, detail)
                          : s_.find(Id::wrong_length, one.value_at, one.value_size, one.line, detail);
     finding.excerpt.clear();

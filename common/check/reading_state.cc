@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kExcerpt = 72;
 constexpr std::uint64_t kLineReach = 1100;
+constexpr std::uint64_t kBeforeNuls = 3;  // an empty line and the end of the one in front of it
 
 Date date_of(std::int64_t now_s) {
   const auto now = static_cast<std::time_t>(now_s);
@@ -58,6 +59,12 @@ base::Status ReadingState::feed_server(std::string_view fresh) {
   report.refused = fed.error().detail();
   report.served = 0;
   return {};
+}
+
+std::string_view ReadingState::before(std::uint64_t at, std::uint64_t most) const {
+  if (at != nuls_at_ || window_.begin() + before_nuls_.size() <= at) return view(at - std::min(at, most), at);
+  const std::string_view kept{before_nuls_};
+  return kept.substr(kept.size() - std::min<std::uint64_t>(kept.size(), most));
 }
 
 std::optional<std::uint64_t> ReadingState::line_start(std::uint64_t at) const {
@@ -121,6 +128,8 @@ void ReadingState::skip_lines(std::uint64_t to, std::uint64_t lines) {
 }
 
 base::Result<std::uint64_t> ReadingState::pass_nuls() {
+  before_nuls_ = before(pos, kBeforeNuls);
+  nuls_at_ = pos;
   while (pos < size()) {
     if (auto moved = move_to(pos); !moved) return moved.error();
     const auto to = static_cast<std::size_t>(window_.end() - window_.begin());

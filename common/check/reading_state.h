@@ -22,8 +22,8 @@ class ReadingState {
 
   [[nodiscard]] base::Status move_to(std::uint64_t at) { return window_.move_to(at); }
   [[nodiscard]] std::string_view view(std::uint64_t from, std::uint64_t to) const { return window_.view(from, to); }
-  /// The octets before `at`, at most `most`.
-  [[nodiscard]] std::string_view before(std::uint64_t at, std::uint64_t most) const { return view(at - std::min(at, most), at); }
+  /// The octets before `at`, at most `most`; in front of the NUL octets that were passed last a few at least.
+  [[nodiscard]] std::string_view before(std::uint64_t at, std::uint64_t most) const;
   [[nodiscard]] std::uint64_t size() const { return window_.size(); }
   [[nodiscard]] bool at_end() const { return window_.end() == window_.size(); }
 
@@ -74,6 +74,8 @@ class ReadingState {
   std::uint64_t fed_ = 0;
   std::uint64_t painted_ = 0;
   Date today_;
+  std::uint64_t nuls_at_ = 0;
+  std::string before_nuls_;  ///< the window may have left it behind
 };
 
 /// Puts findings and changes into order and drops what a larger change swallows.

@@ -107,6 +107,11 @@ class Evaluator {
     if (result.action == Action::import_bulldb && result.has_addresses) {
       result.problems.push_back({"command line: --import-bulldb takes one file, and no address", false});
     }
+    const bool asks = result.action == Action::who || result.action == Action::kick || result.action == Action::metrics || result.action == Action::compare_uidl ||
+                      result.action == Action::import_uidl;
+    if (asks && result.has_addresses) {
+      result.problems.push_back({fmt::format("command line: \"{}\" is one argument too many", base::escape_untrusted(result.settings.list(Opt::listen).back(), 80)), false});
+    }
     const bool uidl = result.action == Action::compare_uidl || result.action == Action::import_uidl;
     if (uidl == result.against.empty()) {
       result.problems.push_back({"command line: --compare-uidl and --import-uidl need --against FILE or HOST:PORT, and nothing else does", false});
@@ -140,9 +145,12 @@ class Evaluator {
     const Option* row = find_option(given.string_key);
     if (row == nullptr) return;
     const std::string value = given.value.empty() ? "true" : given.value.front();
-    if (row->id == Opt::config_file) return add_problems(read_file(value, result.settings));
+    if (row->id == Opt::config_file) {
+      result.files.push_back(value);
+      return add_problems(read_file(value, result.settings));
+    }
     if (row->id == Opt::listen) result.has_addresses = true;
-    const std::string place = "command line";
+    const std::string place{kCommandLine};
     if (auto set = result.settings.set(*row, number_to_choice(*row, value), place); !set) {
       result.problems.push_back({fmt::format("{}: {} = \"{}\": {}", place, row->name, base::escape_untrusted(value, 80), set.error().detail()), false});
     } else if (row->obsolete) {

@@ -20,6 +20,7 @@ struct CommandLine {
   std::string bulldb;        ///< file of --import-bulldb
   std::string against;       ///< a file, or HOST:PORT
   bool has_addresses = false;  ///< a listen address stood on the command line itself
+  std::vector<std::string> files;  ///< that -f named
   std::vector<Problem> problems;
   Settings settings;
 };

@@ -159,9 +159,10 @@ std::string effective_text(const Settings& settings) {
   std::string out;
   for (const Option& row : kOptions) {
     if (row.id == Opt::config_file || row.obsolete) continue;
-    for (const auto& value : settings.list(row.id)) {
-      const std::string line = fmt::format("set {} = {}", row.name, quoted(value));
-      out += fmt::format("{:<50} # {}\n", line, settings.source(row.id));
+    const auto& values = settings.list(row.id);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::string line = fmt::format("set {} = {}", row.name, quoted(values[i]));
+      out += fmt::format("{:<50} # {}\n", line, settings.source(row.id, i));
     }
   }
   return out;

@@ -30,6 +30,7 @@ enum class Opt : std::uint8_t {
   // rows_accounts.h
   auth_db,
   auth_backends,
+  sasl_mechanisms,
   auth_file,
   nonauth_file,
   clear_text_password,

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "common/base/text.h"
+
 namespace qpop::config {
 
 namespace {
@@ -47,10 +49,10 @@ Placement place(const Settings& settings, const std::string& user, const std::st
   const auto& in_home = settings.text(Opt::home_dir_mail);
   const bool at_home = is_file_name(in_home) && !home.empty();
   const auto hash = hash_folder(settings.number(Opt::hash_spool), user);
-  const auto& spool_dir = settings.text(Opt::spool_dir);
+  const std::string spool_dir{base::without_end_slashes(settings.text(Opt::spool_dir))};
   out.root = at_home ? home : spool_dir;
   out.spool = {join(out.root, hash), at_home ? in_home : user};
-  const auto& temp_dir = settings.text(Opt::temp_dir);
+  const std::string temp_dir{base::without_end_slashes(settings.text(Opt::temp_dir))};
   const auto drop = expand_name(settings.text(Opt::temp_name), user);
   add(out.temporary_drops, {join(temp_dir.empty() ? spool_dir : temp_dir, hash), drop});
   if ((at_home || !hash.empty()) && settings.boolean(Opt::check_old_spool_loc)) add(out.temporary_drops, {spool_dir, drop});

@@ -33,6 +33,7 @@ class LineParser {
  public:
   explicit LineParser(std::string_view line) : rest_(line) { skip_blanks(); }
 
+  [[nodiscard]] bool at_quote() const { return !rest_.empty() && std::string_view{"\"'`"}.find(rest_.front()) != std::string_view::npos; }
   [[nodiscard]] bool at_end() const { return rest_.empty() || rest_.front() == '#'; }
   std::string_view take_name() {
     const auto end = std::ranges::find_if_not(rest_, is_name_char);
@@ -47,7 +48,7 @@ class LineParser {
   base::Result<std::string> take_value() {
     if (at_end()) return base::Error{base::ErrorKind::malformed, "no value behind ="};
     const char quote = rest_.front();
-    if (quote != '"' && quote != '\'' && quote != '`') return std::string{take(std::min(rest_.find_first_of(" \t"), rest_.size()))};
+    if (!at_quote()) return std::string{take(std::min(rest_.find_first_of(" \t"), rest_.size()))};
     rest_.remove_prefix(1);
     std::string value;
     while (!rest_.empty() && rest_.front() != quote) {
@@ -166,7 +167,9 @@ void Reader::line(std::string_view line, const std::string& name, const std::str
 
 void Reader::apply(const Option& row, bool reset, std::string_view name, LineParser& parser, const std::string& place, int depth) {
   std::string value;
+  bool bare = false;
   if (parser.take_equals()) {
+    bare = !parser.at_quote();
     auto taken = parser.take_value();
     if (!taken) return report(place, fmt::format("{}: {}", row.name, taken.error().detail()));
     value = std::move(*taken);
@@ -177,7 +180,10 @@ void Reader::apply(const Option& row, bool reset, std::string_view name, LinePar
   } else {
     return report(place, fmt::format("{}: {}", row.name, reset ? "only a true-or-false option can be reset" : "needs a value: set name = value"));
   }
-  if (!parser.at_end()) return report(place, fmt::format("{}: expected comment or end of line, found \"{}\"", row.name, base::escape_untrusted(parser.rest(), 80)));
+  if (!parser.at_end()) {
+    const auto hint = bare ? fmt::format("; a value with blanks stands in quotes: set {} = \"{} ...\"", row.name, base::escape_untrusted(value, 80)) : std::string{};
+    return report(place, fmt::format("{}: expected comment or end of line, found \"{}\"{}", row.name, base::escape_untrusted(parser.rest(), 80), hint));
+  }
   if (row.scope > may_) return report(place, fmt::format("{} may not be set in this file; skipped", row.name));
   if (rules_ != nullptr && is_settled_before_option_files(row)) return report(place, fmt::format("{} has no effect in this file; skipped", row.name));
   if (row.id == Opt::config_file) {

@@ -17,6 +17,7 @@ namespace qpop::config {
 struct Problem {
   std::string text;
   bool warning = false;  ///< obsolete options and the like; everything else keeps the server from starting
+  bool of_command_line = false;  ///< the caller's fault, and not a file's or the system's
 };
 
 /// Reads `path` into `settings` and collects every fault, those of included files too; a line at fault changes nothing.

@@ -23,6 +23,15 @@ inline constexpr std::array kAccountsRows{
            "then who has an account in it; one that does not exist counts as empty when pam or shadow stands here. pam and shadow "
            "are for system users: they are not asked when mail-user is set or the server was not started by root.",
            false},
+    Option{Opt::sasl_mechanisms, "sasl-mechanisms", 0, Type::text, Scope::I, "apop scram-sha-256-plus scram-sha-256 external cram-md5 plain login", 0, 0, "",
+           "APOP and mechanisms of AUTH that may be used, separated by blanks",
+           "Of those in the list a client is offered what can be used: scram-sha-256 where the database holds an account, scram-sha-256-plus where "
+           "channel-binding allows it, apop and cram-md5 where an account has an APOP secret, external with a certificate (tls-client-ca-file), plain and login where "
+           "clear-text-password allows a clear password. What is not in the list is neither announced nor accepted: CAPA and AUTH do not show it, "
+           "without apop the greeting holds no time stamp, and who asks for it is answered as for a mechanism that does not exist. An empty list leaves USER and PASS, "
+           "which clear-text-password judges alone. A list without cram-md5 is for clients that choose it as soon as they see it, also for users who have "
+           "no APOP secret and so cannot log in by it, curl for one.",
+           false},
     Option{Opt::auth_file, "auth-file", 0, Type::text, Scope::I, "", 0, 0, "", "file of the only users who may log in",
            "One user name a line, compared as it is, no comments. Must belong to root and be writable by nobody else. When it cannot be "
            "read nobody may log in. To the client a user who is not in it looks like a wrong password; the log has the reason.",

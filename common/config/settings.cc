@@ -14,6 +14,8 @@ namespace qpop::config {
 
 namespace {
 
+constexpr std::string_view kDefault = "default";
+
 using base::Error;
 using base::ErrorKind;
 
@@ -135,7 +137,10 @@ base::Result<std::string> normalise(const Option& row, std::string_view value) {
 
 Settings::Settings() {
   for (const Option& row : kOptions) {
-    if (row.type != Type::list) values_.at(static_cast<std::size_t>(row.id)).texts.emplace_back(row.preset);
+    if (row.type == Type::list) continue;
+    Value& stored = values_.at(static_cast<std::size_t>(row.id));
+    stored.texts.emplace_back(row.preset);
+    stored.sources.emplace_back(kDefault);
   }
 }
 
@@ -143,10 +148,19 @@ base::Status Settings::set(const Option& row, std::string_view value, std::strin
   auto text = normalise(row, value);
   if (!text) return text.error();
   Value& stored = values_.at(static_cast<std::size_t>(row.id));
-  if (row.type != Type::list) stored.texts.clear();
+  if (row.type != Type::list) {
+    stored.texts.clear();
+    stored.sources.clear();
+  }
   stored.texts.push_back(std::move(*text));
-  stored.source = source;
+  stored.sources.emplace_back(source);
   return {};
+}
+
+const std::string& Settings::source(Opt id) const {
+  static const std::string unset{kDefault};
+  const auto& sources = value(id).sources;
+  return sources.empty() ? unset : sources.back();
 }
 
 bool Settings::boolean(Opt id) const { return value(id).texts.at(0) == "true"; }

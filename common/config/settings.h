@@ -17,6 +17,9 @@ namespace qpop::config {
 /// Name of the option that `name` was probably meant to be, or "".
 [[nodiscard]] std::string_view nearest_option(std::string_view name);
 
+/// The place of values that no file gave.
+inline constexpr std::string_view kCommandLine = "command line";
+
 class Settings {
  public:
   Settings();
@@ -34,12 +37,15 @@ class Settings {
   [[nodiscard]] const std::vector<std::string>& list(Opt id) const;
   /// Position of a mnemonic in its row.
   [[nodiscard]] std::size_t choice(Opt id) const;
-  [[nodiscard]] const std::string& source(Opt id) const { return value(id).source; }
+  /// Where the value was set; of a list, where its last one was.
+  [[nodiscard]] const std::string& source(Opt id) const;
+  /// Of the value at `index` of list().
+  [[nodiscard]] const std::string& source(Opt id, std::size_t index) const { return value(id).sources.at(index); }
 
  private:
   struct Value {
     std::vector<std::string> texts;
-    std::string source = "default";
+    std::vector<std::string> sources;  ///< as many
   };
   [[nodiscard]] const Value& value(Opt id) const { return values_.at(static_cast<std::size_t>(id)); }
   std::array<Value, kOptions.size()> values_;

@@ -62,7 +62,7 @@ struct LoginRefused {
 
 struct EndSession {
   static constexpr auto kType = MessageType::end_session;
-  std::uint32_t reserved = 0;
+  std::uint32_t by_administrator = 0;  ///< this session alone; else the server ends, or the configuration was read again
 };
 
 struct LogLine {
@@ -85,7 +85,7 @@ struct SessionReport {
 };
 
 /// In the order of the names in popper/monitor/metrics.h.
-enum class SessionEnd : std::uint32_t { quit, closed, timeout, refused, shutdown, failure };
+enum class SessionEnd : std::uint32_t { quit, closed, timeout, refused, shutdown, kicked, failure };
 
 /// The last word of every session.
 struct SessionEnded {
@@ -95,8 +95,13 @@ struct SessionEnded {
   SessionEnd why = SessionEnd::failure;
 };
 
-/// How somebody logs in, or tries to; in the order of the names in popper/monitor/metrics.h.
-enum class LoginMechanism : std::uint32_t { password, apop, cram_md5, scram, external };
+/// How somebody logs in, or tries to; in the order of kMechanisms in popper/monitor/mechanisms.h. password: USER and PASS.
+enum class LoginMechanism : std::uint32_t { password, apop, cram_md5, scram, external, plain, login, scram_plus };
+
+/// Bits that mean nothing are ignored.
+using LoginMechanismSet = std::uint32_t;
+[[nodiscard]] constexpr LoginMechanismSet bit(LoginMechanism mechanism) { return 1U << static_cast<unsigned>(mechanism); }
+inline constexpr LoginMechanismSet kAllMechanisms = 2 * bit(LoginMechanism::scram_plus) - 1;
 
 struct AttachSession {
   static constexpr auto kType = MessageType::attach_session;
@@ -169,7 +174,8 @@ struct VerifyPassword {
   static constexpr auto kType = MessageType::verify_password;
   UserName user;
   FixedText<255> password;
-  std::uint8_t other_authorization = 0;  ///< the client wants to act as somebody else, which nobody may
+  LoginMechanism mechanism = LoginMechanism::password;  ///< password, plain or login
+  std::uint8_t other_authorization = 0;                 ///< the client wants to act as somebody else, which nobody may
 };
 
 struct VerifyApop {
@@ -205,6 +211,7 @@ struct ScramBegin {
   UserName user;
   FixedText<128> nonce;
   FixedText<600> bare;
+  LoginMechanism mechanism = LoginMechanism::scram;  ///< or scram_plus
   std::uint8_t other_authorization = 0;
 };
 

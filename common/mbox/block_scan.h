@@ -12,8 +12,8 @@ namespace qpop::mbox {
 
 inline constexpr std::size_t kBlock = 64;
 
-/// `best`: the fastest that this processor runs; the others are for tests.
-enum class Kernel : std::uint8_t { best, sse2, portable };
+/// `best`: the fastest that this processor runs; the others are for tests (`avx2`: where there is none, as sse2).
+enum class Kernel : std::uint8_t { best, avx2, sse2, portable };
 
 /// The octets before the ones looked at, as far as they matter.
 struct Carry {

@@ -5,6 +5,7 @@
 // octet 0x01): lines of four 0x01 in pairs. Lines of any length, NUL, 8-bit and CRLF spools are fine.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -53,6 +54,8 @@ class Scanner {
  public:
   explicit Scanner(ScanStart start = {}, Peek peek = {}, Kernel kernel = Kernel::best);
 
+  /// About so many octets will come: room for the records of messages of some 2 KB each, so that they are not moved as they become more.
+  void expect(std::uint64_t octets) { result_.records.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(octets / 2048, kMostRoom))); }
   /// The next octets. After an error the scanner is of no further use.
   [[nodiscard]] base::Status feed(std::string_view bytes);
   /// The end of the file.
@@ -62,6 +65,7 @@ class Scanner {
   [[nodiscard]] std::vector<listing::Record> take();
 
  private:
+  static constexpr std::uint64_t kMostRoom = 1'000'000;
   enum class State : std::uint8_t {
     lead,          ///< before the first separator
     gather,        ///< inside a line that may be a separator

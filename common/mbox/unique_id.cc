@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -186,6 +187,29 @@ void assign_unique_ids(std::span<listing::Record> records, std::span<const listi
     GroupIds{old, known, at, known_end}.give(records, fresh, first, end);
     at = known_end;
     first = end;
+  }
+}
+
+void extend_unique_ids(std::span<Record> records, std::size_t named) {
+  std::map<digest::Digest16, std::uint64_t> highest;  // ordinal that is taken, of each digest among the new ones
+  std::vector<std::uint64_t> keys;
+  for (const auto& record : records.subspan(named)) {
+    highest.emplace(record.digest, 0);
+    keys.push_back(ByDigest::key_of(record.digest));
+  }
+  std::ranges::sort(keys);
+  for (const auto& record : records.first(named)) {
+    if (!std::ranges::binary_search(keys, ByDigest::key_of(record.digest))) continue;
+    const auto found = highest.find(record.digest);
+    if (found == highest.end()) continue;
+    const auto digits = unique_id_text(record.digest);
+    found->second = std::max(found->second, ordinal_of(record.unique_id(), {digits.data(), digits.size()}));
+  }
+  for (auto& record : records.subspan(named)) {
+    const auto digits = unique_id_text(record.digest);
+    const std::string_view text{digits.data(), digits.size()};
+    const auto ordinal = ++highest[record.digest];
+    ordinal == 1 ? set_unique_id(record, text) : set_unique_id(record, fmt::format("{}.{}", text, ordinal));
   }
 }
 

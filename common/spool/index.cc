@@ -32,6 +32,7 @@ constexpr std::int64_t kYoungSecondsNs = 2'000'000'000;
 constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
 /// A writer without locks may append while we scan; more rounds than this and it is not worth following.
 constexpr int kMaxRounds = 3;
+constexpr std::size_t kRoomForNew = 1024;
 
 template <class T>
 std::span<char> bytes_of(T& object) {
@@ -78,7 +79,10 @@ struct KnownListing {
 std::optional<KnownListing> read_index(const Context& context, int state_folder_fd) {
   auto index = open_header(context, state_folder_fd);
   if (!index) return std::nullopt;
-  KnownListing known{.header = index->header, .records = std::vector<Record>(index->header.count)};
+  KnownListing known{.header = index->header, .records = {}};
+  // With room for new ones: touching fresh memory costs more than anything else that is done to an index.
+  known.records.reserve(index->header.count + kRoomForNew);
+  known.records.resize(index->header.count);
   const std::span<char> bytes{reinterpret_cast<char*>(known.records.data()), known.records.size() * sizeof(Record)};
   if (!read_exactly(context.fs, index->fd.get(), bytes, sizeof(ListingHeader))) return std::nullopt;
   if (listing::hash_records(known.records) != known.header.records_hash) return std::nullopt;
@@ -101,6 +105,7 @@ Result<mbox::ScanResult> scan(const Context& context, MailLock& lock, mbox::Scan
                           const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), end - offset));
                           return read_up_to(context.fs, lock.fd(), out.first(room), offset);
                         }};
+  scanner.expect(end - start.offset);
   auto fed = for_each_piece(context.fs, lock.fd(), start.offset, end, [&](std::string_view piece) {
     lock.refresh();
     return scanner.feed(piece);
@@ -111,11 +116,11 @@ Result<mbox::ScanResult> scan(const Context& context, MailLock& lock, mbox::Scan
 
 /// One look at the spool as it is with `identity`; `known` is what the index says, if anything.
 Result<SpoolListing> list_once(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolIdentity& identity,
-                               const std::optional<KnownListing>& known) {
+                               std::optional<KnownListing> known) {
   SpoolListing out;
   if (known && known->header.spool == identity && known->header.young == 0) {
     out.header = known->header;
-    out.records = known->records;
+    out.records = std::move(known->records);
     out.source = ListingSource::from_index;
     return out;
   }
@@ -126,14 +131,21 @@ Result<SpoolListing> list_once(const Context& context, const MaildropPaths& path
     if (*grown) {
       start = {.offset = known->header.end, .format = known->header.format};
       out.source = ListingSource::grown;
-      out.records = known->records;
+      out.records = std::move(known->records);
     }
   }
   auto found = scan(context, lock, start, identity.size);
   if (!found) return found.error();
-  out.records.insert(out.records.end(), found->records.begin(), found->records.end());
-  if (auto named = name_messages(context, paths, lock.fd(), out.records, known ? &known->records : nullptr); !named)
-    return named.error();
+  const std::size_t named_already = out.records.size();
+  if (named_already == 0) {
+    out.records = std::move(found->records);
+  } else {
+    out.records.insert(out.records.end(), found->records.begin(), found->records.end());
+  }
+  const bool grown = out.source == ListingSource::grown;
+  auto named = grown ? name_new_messages(context, paths, lock.fd(), out.records, named_already)
+                     : name_messages(context, paths, lock.fd(), out.records, known ? &known->records : nullptr);
+  if (!named) return named.error();
   auto hash = tail_hash(context.fs, lock.fd(), identity.size);
   if (!hash) return hash.error();
   out.header.end = identity.size;
@@ -182,13 +194,12 @@ std::optional<UsableIndex> open_index(const Context& context, int state_folder_f
 }
 
 Result<SpoolListing> list_spool(const Context& context, const MaildropPaths& paths, MailLock& lock) {
-  const auto known = read_index(context, paths.state_folder_fd);
   for (int round = 0; round < kMaxRounds; ++round) {
     // Before the first look: how old the time stamp was then decides, not after a scan of a second.
     const std::int64_t now = context.clock.realtime_ns();
     auto before = again([&] { return context.fs.status(lock.fd()); });
     if (!before) return before.error();
-    auto listing = list_once(context, paths, lock, before->identity, known);
+    auto listing = list_once(context, paths, lock, before->identity, read_index(context, paths.state_folder_fd));
     const bool shrunk = !listing && listing.error().kind() == ErrorKind::changed;
     if (!listing && !shrunk) return listing;
     auto after = again([&] { return context.fs.status(lock.fd()); });

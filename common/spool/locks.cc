@@ -46,16 +46,17 @@ bool is_finishing(const Context& context, int fd) {
 
 }  // namespace
 
-Result<UniqueFd> lock_session(const Context& context, int state_folder_fd, std::uint32_t patience_ms) {
+Result<UniqueFd> lock_session(const Context& context, int state_folder_fd, std::uint32_t patience_ms, std::uint32_t ending_ms) {
   FileSystem& fs = context.fs;
   auto fd = again([&] { return fs.open_at(state_folder_fd, kSessionName, O_RDWR | O_CREAT | O_NONBLOCK, 0600); });
   if (!fd) return fd.error().at("open the session lock");
-  const std::int64_t deadline = context.clock.monotonic_ms() + patience_ms;
+  const std::int64_t start = context.clock.monotonic_ms();
   for (;;) {
     auto locked = check_session_lock(context, state_folder_fd, fd->get());
     if (locked) return fd;
-    const bool worth_waiting = locked.error().kind() == ErrorKind::busy && context.clock.monotonic_ms() < deadline && is_finishing(context, fd->get());
-    if (!worth_waiting) return locked.error();
+    const std::int64_t waited = context.clock.monotonic_ms() - start;
+    const bool worth_waiting = waited < ending_ms || (waited < patience_ms && is_finishing(context, fd->get()));
+    if (locked.error().kind() != ErrorKind::busy || !worth_waiting) return locked.error();
     fs.sleep_ms(kShortestPauseMs);
   }
 }

@@ -14,9 +14,11 @@
 
 namespace qpop::spool {
 
-/// Takes the session lock. Held by an update that is committed and finishing: waits up to `patience_ms` for its end.
+/// Takes the session lock. Held by an update that is committed and finishing: waits up to `patience_ms` for its end. Held by
+/// whomever: waits up to `ending_ms`; a session that has said goodbye needs a moment to end.
 /// Errors: busy (another session), denied, no_space, unsafe, io.
-[[nodiscard]] base::Result<base::UniqueFd> lock_session(const Context& context, int state_folder_fd, std::uint32_t patience_ms = 0);
+[[nodiscard]] base::Result<base::UniqueFd> lock_session(const Context& context, int state_folder_fd, std::uint32_t patience_ms = 0,
+                                                        std::uint32_t ending_ms = 0);
 
 /// Says, to those who want the session lock, that its holder has committed its update and only finishes it: an fcntl lock
 /// on the session file, which ends with the session lock.

@@ -156,6 +156,15 @@ Status name_messages(const Context& context, const MaildropPaths& paths, int fd,
   return {};
 }
 
+Status name_new_messages(const Context& context, const MaildropPaths& paths, int fd, std::vector<Record>& records, std::size_t named) {
+  if (paths.unique_id_form == UniqueIdForm::own) {
+    mbox::extend_unique_ids(records, named);
+    return {};
+  }
+  const std::vector<Record> known{records.begin(), records.begin() + static_cast<std::ptrdiff_t>(named)};
+  return name_messages(context, paths, fd, records, &known);
+}
+
 void note_first_sight(const Context& context, const MaildropPaths& paths) {
   for (const auto* name : {kUniqueIdsName, kIndexName}) {
     const auto there = exists(context.fs, paths.state_folder_fd, name);

@@ -19,6 +19,10 @@ namespace qpop::spool {
 [[nodiscard]] base::Status name_messages(const Context& context, const MaildropPaths& paths, int fd,
                                          std::vector<listing::Record>& records, const std::vector<listing::Record>* known);
 
+/// The same for a spool that has only grown: the first `named` records are those of the index, with their unique-ids. Errors: the same.
+[[nodiscard]] base::Status name_new_messages(const Context& context, const MaildropPaths& paths, int fd, std::vector<listing::Record>& records,
+                                             std::size_t named);
+
 /// For a maildrop without mail: from now on X-UIDL: fields are not trusted.
 void note_first_sight(const Context& context, const MaildropPaths& paths);
 

@@ -14,28 +14,12 @@ namespace {
 constexpr unsigned kMostChecks = 8;  // checker processes at a time; the monitor has a bound of its own
 constexpr std::int64_t kMostWaitMs = Penalties::kMostMs;
 
-ipc::LoginMechanism mechanism_of(Attempt::Kind kind) {
-  switch (kind) {
-    case Attempt::Kind::password:
-      return ipc::LoginMechanism::password;
-    case Attempt::Kind::apop:
-      return ipc::LoginMechanism::apop;
-    case Attempt::Kind::cram_md5:
-      return ipc::LoginMechanism::cram_md5;
-    case Attempt::Kind::scram:
-      return ipc::LoginMechanism::scram;
-    case Attempt::Kind::external:
-      return ipc::LoginMechanism::external;
-  }
-  return ipc::LoginMechanism::password;
-}
-
 bool is_unknown(Reason reason) { return reason == Reason::unknown_user || reason == Reason::unacceptable_name; }
 
 }  // namespace
 
 bool Service::begin_cram(Client& client) {
-  if (!start_.key.valid() || !start_.ask_database) return false;  // not offered
+  if (!start_.key.valid() || !start_.ask_database || !allows(ipc::LoginMechanism::cram_md5)) return false;  // not offered
   client.challenge = make_stamp();
   client.step = Step::challenged;
   ipc::CramChallenge challenge;
@@ -45,7 +29,9 @@ bool Service::begin_cram(Client& client) {
 }
 
 bool Service::begin_scram(Client& client, const ipc::ScramBegin& begin) {
-  if (!start_.ask_database) return false;
+  const bool known = begin.mechanism == ipc::LoginMechanism::scram || begin.mechanism == ipc::LoginMechanism::scram_plus;
+  if (!start_.ask_database || !known || !allows(begin.mechanism)) return false;
+  client.scram_mechanism = begin.mechanism;
   client.scram = verifier_.begin_scram(begin.user.view());
   client.attempt.user = client.scram.user;
   if (client.scram.verdict.outcome == Outcome::temporary_failure) {
@@ -161,8 +147,10 @@ base::Status Service::ask_checker(const Client& client) {
 
 bool Service::begin_external(Client& client) {
   Attempt& attempt = client.attempt;
-  if (!client.has_certificate || !start_.take_certificates || attempt.external.octets == 0 || attempt.external.octets > ipc::VerifyExternal::kMostOctets) return false;
+  if (!client.has_certificate || !start_.take_certificates || !allows(ipc::LoginMechanism::external)) return false;
+  if (attempt.external.octets == 0 || attempt.external.octets > ipc::VerifyExternal::kMostOctets) return false;
   attempt.kind = Attempt::Kind::external;
+  attempt.mechanism = ipc::LoginMechanism::external;
   attempt.user = attempt.external.user.view();
   attempt.handshake.clear();
   client.step = Step::presenting;
@@ -236,7 +224,7 @@ void Service::accept(Client& client) {
   ipc::LoginAccepted accepted;
   accepted.session = client.session;
   accepted.user.set(client.attempt.user);
-  accepted.mechanism = mechanism_of(client.attempt.kind);
+  accepted.mechanism = client.attempt.mechanism;
   if (!start_.monitor.send(accepted)) fail_for_now(client, "the monitor cannot be reached");
 }
 
@@ -245,7 +233,7 @@ void Service::refuse(Client& client, std::string_view reason) {
   failed.session = client.session;
   failed.user.set(client.attempt.user);
   failed.reason.set(reason);
-  failed.mechanism = mechanism_of(client.attempt.kind);
+  failed.mechanism = client.attempt.mechanism;
   (void)start_.monitor.send(failed);
   hold_back(client);
 }

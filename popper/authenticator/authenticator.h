@@ -12,6 +12,7 @@
 
 #include "common/base/unique_fd.h"
 #include "common/ipc/channel.h"
+#include "common/ipc/messages.h"
 
 namespace qpop::authenticator {
 
@@ -24,9 +25,10 @@ struct Start {
   std::int64_t failed_login_delay_s = 2;
   std::string server_name;
   bool ask_database = true;  ///< option auth-backends names it
-  bool ask_system = false;
+  bool ask_system = false;         ///< it names pam or shadow, and accounts are system users
   bool bind_channels = false;      ///< option channel-binding
-  bool take_certificates = false;  ///< AUTH EXTERNAL   ///< it names pam or shadow, and accounts are system users
+  bool take_certificates = false;  ///< AUTH EXTERNAL
+  ipc::LoginMechanismSet mechanisms = ipc::kAllMechanisms;  ///< option sasl-mechanisms
   ipc::Channel monitor;
 };
 

@@ -23,6 +23,11 @@ namespace {
 
 constexpr std::int64_t kFaultLogMs = 60'000;  // a missing database is one line a minute, not one a login
 
+bool is_by_password(ipc::LoginMechanism mechanism) {
+  using enum ipc::LoginMechanism;
+  return mechanism == password || mechanism == plain || mechanism == login;
+}
+
 }  // namespace
 
 Service::Service(Start& start, Penalties penalties)
@@ -143,19 +148,25 @@ void Service::attach(ipc::Frame& frame) {
 /// What can be used now: clients take a stamp as an invitation to APOP, and a mechanism in the list as a promise.
 ipc::SessionGreeting Service::greeting_of(Client& client) {
   ipc::SessionGreeting greeting;
-  using enum sasl::Mechanism;
-  greeting.mechanisms = sasl::bit(plain) | sasl::bit(login);
+  using ipc::LoginMechanism;
+  const auto offer = [&](LoginMechanism how, sasl::Mechanism mechanism) {
+    if (allows(how)) greeting.mechanisms |= sasl::bit(mechanism);
+  };
+  offer(LoginMechanism::plain, sasl::Mechanism::plain);
+  offer(LoginMechanism::login, sasl::Mechanism::login);
   if (start_.ask_database) {
     const auto usable = verifier_.has_any_account();
     const bool can_do_without = start_.ask_system && !usable && usable.error().kind() == base::ErrorKind::not_found;
     if (!usable && !can_do_without && may_log_fault()) log::error("{}", usable.error().message());
-    if (usable && *usable) greeting.mechanisms |= sasl::bit(scram_sha_256);
-    if (usable && *usable && client.has_certificate && start_.take_certificates) greeting.mechanisms |= sasl::bit(external);
-    if (usable && *usable && client.can_bind && start_.bind_channels) greeting.mechanisms |= sasl::bit(scram_sha_256_plus);
-    const auto apop = usable && *usable && start_.key.valid() ? verifier_.has_any_apop() : base::Result<bool>{false};
+    const bool accounts = usable && *usable;
+    if (accounts) offer(LoginMechanism::scram, sasl::Mechanism::scram_sha_256);
+    if (accounts && client.has_certificate && start_.take_certificates) offer(LoginMechanism::external, sasl::Mechanism::external);
+    if (accounts && client.can_bind && start_.bind_channels) offer(LoginMechanism::scram_plus, sasl::Mechanism::scram_sha_256_plus);
+    const bool wanted = allows(LoginMechanism::apop) || allows(LoginMechanism::cram_md5);
+    const auto apop = accounts && wanted && start_.key.valid() ? verifier_.has_any_apop() : base::Result<bool>{false};
     if (apop && *apop) {
-      greeting.mechanisms |= sasl::bit(cram_md5);
-      if (client.stamp.empty()) client.stamp = make_stamp();  // once: it stands in the greeting
+      offer(LoginMechanism::cram_md5, sasl::Mechanism::cram_md5);
+      if (allows(LoginMechanism::apop) && client.stamp.empty()) client.stamp = make_stamp();  // once: it stands in the greeting
     }
   }
   greeting.stamp.set(client.stamp);
@@ -220,21 +231,26 @@ bool Service::take_question(Client& client, const ipc::Frame& frame) {
   ipc::VerifyCram by_cram;
   ipc::ScramBegin scram;
   if (client.step == idle && frame.read(by_password)) {
+    if (!is_by_password(by_password.mechanism) || !allows(by_password.mechanism)) return false;
     attempt.kind = Attempt::Kind::password;
+    attempt.mechanism = by_password.mechanism;
     attempt.user = by_password.user.view();
     attempt.password.assign(by_password.password.view());
     attempt.other_authorization = by_password.other_authorization != 0;
     base::wipe(std::as_writable_bytes(std::span{&by_password, 1}));
   } else if (client.step == idle && !client.stamp.empty() && frame.read(by_apop)) {
     attempt.kind = Attempt::Kind::apop;
+    attempt.mechanism = ipc::LoginMechanism::apop;
     attempt.user = by_apop.user.view();
     attempt.digest.assign(by_apop.digest.data(), by_apop.digest.size());
   } else if (client.step == challenged && frame.read(by_cram)) {
     attempt.kind = Attempt::Kind::cram_md5;
+    attempt.mechanism = ipc::LoginMechanism::cram_md5;
     attempt.user = by_cram.user.view();
     attempt.digest.assign(by_cram.digest.data(), by_cram.digest.size());
   } else if (client.step == exchanging && frame.read(attempt.proof)) {
     attempt.kind = Attempt::Kind::scram;
+    attempt.mechanism = client.scram_mechanism;
     attempt.user = client.scram.user;
   } else if (client.step == idle && frame.read(attempt.external)) {
     return begin_external(client);

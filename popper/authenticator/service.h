@@ -43,6 +43,7 @@ enum class Step : std::uint8_t {
 /// What was asked; wiped with it.
 struct Attempt {
   enum class Kind : std::uint8_t { password, apop, cram_md5, scram, external } kind = Kind::password;
+  ipc::LoginMechanism mechanism = ipc::LoginMechanism::password;  ///< of a password or SCRAM: as the session says, for the log
   std::string user;
   base::Secret password;
   std::string digest;
@@ -66,6 +67,7 @@ struct Client {
   Step step = Step::idle;
   Attempt attempt;
   ScramStart scram;
+  ipc::LoginMechanism scram_mechanism = ipc::LoginMechanism::scram;
   std::unique_ptr<sasl::ScramServer> exchange;
   ipc::Channel checker;
   std::int64_t begun_ms = 0;      ///< when the check began: work does not show in when the answer comes
@@ -94,6 +96,8 @@ class Service {
   bool enter_tls(Client& client, const ipc::InsideTls& message);
   [[nodiscard]] std::string make_stamp();
   [[nodiscard]] bool may_log_fault();
+  /// Option sasl-mechanisms; a session of ours asks for nothing else.
+  [[nodiscard]] bool allows(ipc::LoginMechanism mechanism) const { return (start_.mechanisms & ipc::bit(mechanism)) != 0; }
 
   // attempts.cc: from question to answer
   bool begin_cram(Client& client);

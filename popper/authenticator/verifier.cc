@@ -79,9 +79,8 @@ std::string_view words(Reason reason) {
     case Reason::not_bound:
       return "bound to another channel";
     case Reason::no_database:
-      return "no POP authentication DB";
     case Reason::database:
-      return "POP authentication DB not available";
+      return "accounts cannot be looked up";  // the detail names the database
     case Reason::no_key:
       return "no key for the APOP secrets";
   }

@@ -35,15 +35,25 @@ std::string to_text(int family, const void* address) {
   return text.data();
 }
 
-base::Result<base::UniqueFd> listen_on(const addrinfo& info) {
+base::Result<base::UniqueFd> bind_to(const addrinfo& info) {
   base::UniqueFd fd{::socket(info.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!fd.valid()) return Error::from_errno(errno, "socket");
   const int on = 1;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (info.ai_family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   if (::bind(fd.get(), info.ai_addr, info.ai_addrlen) != 0) return Error::from_errno(errno, "bind");
-  if (::listen(fd.get(), kBacklog) != 0) return Error::from_errno(errno, "listen");
   return fd;
+}
+
+base::Result<base::UniqueFd> listen_on(const addrinfo& info) {
+  auto fd = bind_to(info);
+  if (fd && ::listen(fd->get(), kBacklog) != 0) return Error::from_errno(errno, "listen");
+  return fd;
+}
+
+/// A host without IPv6 (or without IPv4) serves the other.
+bool is_optional(const ListenAddress& address, const Error& error) {
+  return address.host.empty() && (error.errno_value() == EAFNOSUPPORT || error.errno_value() == EADDRNOTAVAIL);
 }
 
 using Info = std::unique_ptr<addrinfo, InfoFree>;
@@ -122,6 +132,16 @@ base::Status check_numeric(const ListenAddress& address) {
   return found ? base::Status{} : base::Status{found.error()};
 }
 
+base::Status check_bindable(const ListenAddress& address) {
+  auto found = look_up(address);
+  if (!found) return found.error();
+  for (const addrinfo* at = found->get(); at != nullptr; at = at->ai_next) {
+    const auto bound = bind_to(*at);
+    if (!bound && bound.error().errno_value() != EADDRINUSE && !is_optional(address, bound.error())) return bound.error();
+  }
+  return {};
+}
+
 base::Result<std::vector<base::UniqueFd>> open_listeners(const ListenAddress& address) {
   auto looked_up = look_up(address);
   if (!looked_up) return looked_up.error();
@@ -129,8 +149,7 @@ base::Result<std::vector<base::UniqueFd>> open_listeners(const ListenAddress& ad
   std::vector<base::UniqueFd> sockets;
   for (const addrinfo* at = found.get(); at != nullptr; at = at->ai_next) {
     auto fd = listen_on(*at);
-    // A host without IPv6 (or without IPv4) serves the other.
-    if (!fd && address.host.empty() && (fd.error().errno_value() == EAFNOSUPPORT || fd.error().errno_value() == EADDRNOTAVAIL)) continue;
+    if (!fd && is_optional(address, fd.error())) continue;
     if (!fd) return fd.error();
     sockets.push_back(std::move(*fd));
   }

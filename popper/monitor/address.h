@@ -40,6 +40,9 @@ struct OpenListener {
 /// Errors: malformed: the host is not a numeric address.
 [[nodiscard]] base::Status check_numeric(const ListenAddress& address);
 
+/// Errors: io: what bind() says of the first of its addresses that cannot be bound; in use counts as bound.
+[[nodiscard]] base::Status check_bindable(const ListenAddress& address);
+
 /// Listening sockets for one listen value (two when it means all addresses). Errors: io ("address already in use" and the like).
 [[nodiscard]] base::Result<std::vector<base::UniqueFd>> open_listeners(const ListenAddress& address);
 

@@ -104,16 +104,10 @@ void Monitor::admit(base::UniqueFd client, const ClientAddress& address, bool tl
 
 /// Clients that connect and say nothing must not keep others out: the oldest that has not logged in goes.
 void Monitor::make_room_for_login() {
-  std::size_t waiting = 0;
-  LiveSession* oldest = nullptr;
-  for (auto& [pid, session] : sessions_) {
-    if (session.phase != Phase::authorization || session.told_to_end) continue;
-    ++waiting;
-    if (oldest == nullptr || session.started_ms < oldest->started_ms) oldest = &session;
-  }
-  if (oldest == nullptr || waiting < static_cast<std::size_t>(settings_.number(Opt::max_unauthenticated))) return;
-  log::warning("session of {} ended before login: max-unauthenticated reached", oldest->client.text);
-  end_session(oldest->pid, true);
+  if (not_logged_in_.empty() || not_logged_in_.size() < static_cast<std::size_t>(settings_.number(Opt::max_unauthenticated))) return;
+  const pid_t oldest = not_logged_in_.begin()->second;
+  log::warning("session of {} ended before login: max-unauthenticated reached", sessions_.at(oldest).client.text);
+  end_session(oldest, true);
 }
 
 /// In clear; inside TLS see hand_over().
@@ -157,6 +151,7 @@ void Monitor::hand_over(LiveSession& session, base::UniqueFd client, const Clien
   session.phase = Phase::authorization;
   session.client = address;
   session.started_ms = clock_.monotonic_ms();
+  not_logged_in_.emplace(session.started_ms, session.pid);
   ++per_block_[address.block];
   ++counters_.connections;
   look_up_name(session);

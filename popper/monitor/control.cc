@@ -152,16 +152,18 @@ std::string Monitor::who() const {
   return text;
 }
 
-/// As at the end of the server: nothing is deleted, and an update that has begun goes on.
+/// As at the end of the server: nothing is deleted, and an update that has begun goes on. Empty: nobody of that name is there.
 std::string Monitor::kick(std::string_view user) {
   unsigned count = 0;
   for (auto& [pid, session] : sessions_) {
     if (session.phase == Phase::spare || session.owner.name != user) continue;
     session.told_to_end = true;
-    (void)session.channel.send(ipc::EndSession{}, {}, false);
+    (void)session.channel.send(ipc::EndSession{.by_administrator = 1}, {}, false);
+    end_open_job(pid);  // the session waits for it, and hears nothing else meanwhile
     ++count;
   }
   log::info("{} session{} of {} ended by the administrator", count, count == 1 ? "" : "s", base::escape_word(user, 80));
+  if (count == 0) return {};
   return fmt::format("{} session{} told to end\n", count, count == 1 ? "" : "s");
 }
 

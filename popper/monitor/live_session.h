@@ -64,6 +64,7 @@ struct MaildropJob {
   std::optional<ipc::MaildropRecovered> recovered;
   std::unique_ptr<SpoolDotlock> dotlock;  ///< once asked for
   std::array<unsigned, kRequestTypes> requests{};
+  bool unwanted = false;  ///< its session has gone: ended by us
   bool reaped = false;
 };
 

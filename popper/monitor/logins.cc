@@ -4,6 +4,7 @@
 #include "common/base/text.h"
 #include "common/log/log.h"
 #include "popper/monitor/login_line.h"
+#include "popper/monitor/mechanisms.h"
 #include "popper/monitor/monitor.h"
 #include "popper/monitor/startup.h"
 
@@ -16,10 +17,11 @@ using config::Opt;
 }  // namespace
 
 /// The original's line, with the reason behind it in the place where its debugging builds had the source line; one line an event.
-/// Log watchers take the address from it, so nothing of the client's choice stands unescaped in front of it.
-void Monitor::log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason) {
-  log::info("[AUTH] Failed attempted login to {} from host ({}) {} [{}]", base::escape_word(user, 80), session.name_of_client(), session.client.text,
-            base::escape_untrusted(reason));
+/// Log watchers take the address from it, so nothing of the client's choice stands unescaped in front of it. The mechanism stands behind the
+/// reason, within its brackets: a watcher that looks for the beginning of a reason still finds it.
+void Monitor::log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason, ipc::LoginMechanism mechanism) {
+  log::info("[AUTH] Failed attempted login to {} from host ({}) {} [{} ({})]", base::escape_word(user, 80), session.name_of_client(), session.client.text,
+            base::escape_untrusted(reason), name_of(mechanism).name);
 }
 
 void Monitor::log_login(const LiveSession& session) {
@@ -69,7 +71,7 @@ void Monitor::on_login_accepted(const ipc::Channel& authenticator, const ipc::Lo
   ipc::LoginDecision decision;
   decision.session = message.session;
   decision.refused = !owner && owner.error().kind() == base::ErrorKind::denied ? 1 : 0;
-  if (decision.refused != 0) log_failed_login(*session, user, owner.error().message());
+  if (decision.refused != 0) log_failed_login(*session, user, owner.error().message(), message.mechanism);
   if (auto sent = authenticator.send(decision, {}, false); !sent) {
     log::error("authenticator: {}", sent.error().message());
     return (void)session->channel.send(ipc::LoginRefused{}, {}, false);
@@ -81,7 +83,8 @@ void Monitor::on_login_accepted(const ipc::Channel& authenticator, const ipc::Lo
     return;
   }
   session->phase = Phase::transaction;
-  if (message.mechanism <= ipc::LoginMechanism::external) ++counters_.logins.at(static_cast<std::size_t>(message.mechanism));
+  not_logged_in_.erase({session->started_ms, session->pid});
+  ++counters_.logins.at(name_of(message.mechanism).counted_as);
   session->owner = std::move(*owner);
   session->accepted_ms = clock_.monotonic_ms();
   log_login(*session);
@@ -94,8 +97,8 @@ void Monitor::on_login_accepted(const ipc::Channel& authenticator, const ipc::Lo
 void Monitor::on_login_failed(const ipc::LoginFailed& message) {
   const LiveSession* session = find_session(message.session);
   if (session == nullptr || session->phase != Phase::authorization) return;
-  if (message.mechanism <= ipc::LoginMechanism::external) ++counters_.failed_logins.at(static_cast<std::size_t>(message.mechanism));
-  log_failed_login(*session, message.user.view(), message.reason.view());
+  ++counters_.failed_logins.at(name_of(message.mechanism).counted_as);
+  log_failed_login(*session, message.user.view(), message.reason.view(), message.mechanism);
 }
 
 }  // namespace qpop::monitor

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/ipc/messages.h"
+#include "popper/monitor/mechanisms.h"
 
 namespace qpop::monitor {
 
@@ -21,9 +22,8 @@ struct Durations {
   }
 };
 
-inline constexpr std::array kMechanismNames{"password", "apop", "cram-md5", "scram-sha-256", "external"};  ///< in the order of ipc::LoginMechanism
 inline constexpr std::array kRecoveryNames{"nothing", "redone", "finished", "salvaged", "set-aside", "failed"};  ///< of ipc::RecoveryOutcome
-inline constexpr std::array kEndNames{"quit", "closed", "timeout", "refused", "shutdown", "failure", "died"};     ///< of ipc::SessionEnd, and one more
+inline constexpr std::array kEndNames{"quit", "closed", "timeout", "refused", "shutdown", "kicked", "failure", "died"};  ///< of ipc::SessionEnd, and one more
 
 struct Counters {
   std::uint64_t connections = 0;

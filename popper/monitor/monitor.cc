@@ -203,8 +203,9 @@ void Monitor::end_stuck_jobs(std::int64_t now) {
 void Monitor::end_overdue_logins(std::int64_t now) {
   const std::int64_t most = settings_.number(Opt::login_timeout) * 1000 + kLoginSlackMs;
   std::vector<pid_t> overdue;
-  for (const auto& [pid, session] : sessions_) {
-    if (session.phase == Phase::authorization && !session.told_to_end && now - session.started_ms > most) overdue.push_back(pid);
+  for (const auto& [since, pid] : not_logged_in_) {
+    if (now - since <= most) break;
+    if (!sessions_.at(pid).told_to_end) overdue.push_back(pid);
   }
   for (const pid_t pid : overdue) {
     log::warning("session process {} for {}: not logged in long after login-timeout; killed", pid, sessions_.at(pid).client.text);
@@ -244,7 +245,7 @@ void Monitor::on_child(pid_t pid, int status) {
     // Its lock messages may still be waiting in the channel.
     job->second.reaped = true;
     for (int i = 0; i < kMaxDrain && job->second.channel.valid(); ++i) on_maildrop_message(pid);
-    if (killed) log::error("maildrop process {} of {} ended: {}", pid, job->second.owner.name, how);
+    if (killed && !job->second.unwanted) log::error("maildrop process {} of {} ended: {}", pid, job->second.owner.name, how);
     MaildropJob ended = std::move(job->second);
     if (const auto served = sessions_.find(ended.session); ended.work == MaildropWork::open && served != sessions_.end()) {
       served->second.opened_ms = clock_.monotonic_ms();
@@ -278,7 +279,9 @@ void Monitor::on_child(pid_t pid, int status) {
 /// leave a journal behind.
 void Monitor::on_job_end(const MaildropJob& job, bool killed, int exit_code, const std::string& how) {
   const bool at_fault = killed || exit_code != 0;
-  const bool unwanted = stopping_ && job.work == MaildropWork::open;  // we killed it ourselves
+  // We killed it ourselves. Without a journal there is nothing to mend, and a recovery would wait for the same locks.
+  const auto journal = job.unwanted ? has_file(job.owner.state_folder, kJournalName) : base::Result<bool>{false};
+  const bool unwanted = job.work == MaildropWork::open && (stopping_ || (job.unwanted && journal && !*journal));
   if (at_fault && !unwanted && job.tries < kMaxRecoveries && spawn_maildrop(MaildropWork::recover, job.owner, nullptr, job.tries + 1)) return;
   if (recovery_ == nullptr) return;
   on_recovery_end(job, how);

@@ -12,7 +12,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -95,6 +97,7 @@ class Monitor {
   bool spawn_signer();
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
   void end_session(pid_t pid, bool kill);
+  void end_open_job(pid_t session);
 
   // tls.cc: certificates and the process that has their keys
   base::Status prepare_tls();
@@ -166,7 +169,7 @@ class Monitor {
   void on_login_failed(const ipc::LoginFailed& message);
   void log_login(const LiveSession& session);
   void log_timing(const LiveSession& session);
-  void log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason);
+  void log_failed_login(const LiveSession& session, std::string_view user, std::string_view reason, ipc::LoginMechanism mechanism);
   [[nodiscard]] base::Status check_rules(std::string_view user);
 
   // checkers.cc: who asks the system about a password, and who judges a certificate
@@ -216,6 +219,8 @@ class Monitor {
   NameFile allowed_names_;  ///< auth-file
   NameFile refused_names_;  ///< nonauth-file
   std::deque<pid_t> spares_;
+  std::map<ipc::SessionId, pid_t> numbers_;                    ///< process of each session
+  std::set<std::pair<std::int64_t, pid_t>> not_logged_in_;     ///< since when, and its process; without those that have been told to end
   std::map<std::string, unsigned> per_block_;
   std::string empty_root_;
   std::unique_ptr<RecoveryRun> recovery_;  ///< only under recover()

@@ -52,13 +52,6 @@ base::Result<std::vector<std::string>> names_in(const std::string& folder) {
   return names;
 }
 
-base::Result<bool> has_file(const std::string& folder, const char* name) {
-  struct stat status {};
-  if (::lstat((folder + "/" + name).c_str(), &status) == 0) return true;
-  if (errno == ENOENT || errno == ENOTDIR) return false;
-  return base::Error::from_errno(errno, "lstat").at("look for", folder + "/" + name);
-}
-
 void say(const std::string& line) {
   fmt::print("{}\n", line);
   std::fflush(stdout);
@@ -83,6 +76,13 @@ std::string describe(RecoveryOutcome outcome, const std::string& text) {
 }
 
 }  // namespace
+
+base::Result<bool> has_file(const std::string& folder, const char* name) {
+  struct stat status {};
+  if (::lstat((folder + "/" + name).c_str(), &status) == 0) return true;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  return base::Error::from_errno(errno, "lstat").at("look for", folder + "/" + name);
+}
 
 /// The owner of a state folder, from its name and the accounts of today; nothing is made.
 base::Result<MailOwner> Monitor::owner_of_folder(const std::string& parent, const std::string& entry) {

@@ -21,6 +21,9 @@ inline constexpr const char* kJournalTemporaryName = "journal.tmp";
 /// Exit code: at least one maildrop was not recovered.
 inline constexpr int kNotRecovered = 5;
 
+/// Errors  denied; io.
+[[nodiscard]] base::Result<bool> has_file(const std::string& folder, const char* name);
+
 struct RecoveryRun {
   struct Item {
     std::string label;  ///< whose maildrop, fit to be printed

@@ -163,10 +163,8 @@ void Monitor::count_end(const LiveSession& session) {
 }
 
 LiveSession* Monitor::find_session(const ipc::SessionId& id) {
-  for (auto& [pid, session] : sessions_) {
-    if (session.id == id) return &session;
-  }
-  return nullptr;
+  const auto found = numbers_.find(id);
+  return found != numbers_.end() ? &sessions_.at(found->second) : nullptr;
 }
 
 /// Everything it has said so far.

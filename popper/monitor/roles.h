@@ -54,6 +54,7 @@ struct AuthenticatorTask {
   std::string server_name;
   bool ask_database = true;
   bool ask_system = false;
+  std::uint32_t mechanisms = 0;  ///< ipc::LoginMechanismSet that the administrator allows
   bool take_certificates = false;
   bool bind_channels = false;
   ipc::Channel monitor;

@@ -10,11 +10,13 @@
 #include <cerrno>
 #include <csignal>
 #include <exception>
+#include <utility>
 
 #include "common/base/text.h"
 #include "common/digest/digest.h"
 #include "common/log/log.h"
 #include "common/priv/drop.h"
+#include "popper/monitor/mechanisms.h"
 #include "popper/monitor/monitor.h"
 #include "popper/monitor/startup.h"
 
@@ -111,6 +113,7 @@ LiveSession* Monitor::spawn_session() {
   session.channel = std::move(pair->first);
   session.can_tls = can_tls;
   digest::random_bytes(session.id);
+  numbers_[session.id] = pid;
   watch(session.channel.fd(), [this, pid] { on_session_message(pid); });
   return &session;
 }
@@ -137,6 +140,9 @@ bool Monitor::spawn_authenticator() {
   task.server_name = environment_.server_name;
   task.ask_database = asks_database(settings_);
   task.ask_system = !system_backends(settings_, environment_).empty();
+  // A word that is none was told at start; until it is mended nothing but USER and PASS is taken.
+  const auto mechanisms = parse_mechanisms(settings_.text(Opt::sasl_mechanisms));
+  task.mechanisms = mechanisms ? *mechanisms : ipc::bit(ipc::LoginMechanism::password);
   task.bind_channels = settings_.boolean(Opt::channel_binding);
   task.take_certificates = !settings_.text(Opt::tls_client_ca_file).empty();
   task.penalties = open_penalties(settings_.text(Opt::state_dir) + "/penalties", environment_.auth_user);
@@ -233,10 +239,21 @@ bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSess
   return true;
 }
 
+/// A maildrop that is being opened for nobody holds its locks, or waits for those of others. Its process may die at any point: whatever it
+/// changes has a journal, which on_job_end() has carried out. An update was asked for, and is never ended here.
+void Monitor::end_open_job(pid_t session) {
+  for (auto& [pid, job] : jobs_) {
+    if (job.session != session || job.work != MaildropWork::open || job.reaped || std::exchange(job.unwanted, true)) continue;
+    log::info("maildrop process {} of {}: its session has gone; ended", pid, job.owner.name);
+    ::kill(pid, SIGKILL);
+  }
+}
+
 void Monitor::end_session(pid_t pid, bool kill) {
   const auto found = sessions_.find(pid);
   if (found == sessions_.end()) return;
   LiveSession& session = found->second;
+  not_logged_in_.erase({session.started_ms, pid});
   if (kill) {
     session.told_to_end = true;
     if (session.reaped) return;  // its end is being handled
@@ -248,7 +265,13 @@ void Monitor::end_session(pid_t pid, bool kill) {
     if (const auto block = per_block_.find(session.client.block); block != per_block_.end() && --block->second == 0) per_block_.erase(block);
   }
   std::erase(spares_, pid);
+  // One that has told its end has the answer of its maildrop process, which may still write down why a spool cannot be read.
+  if (!session.ended) end_open_job(pid);
+  for (auto& [number, job] : jobs_) {
+    if (job.session == pid) job.session = -1;  // the number may soon be that of another user's session
+  }
   unwatch(session.channel.fd());
+  numbers_.erase(session.id);
   sessions_.erase(found);
 }
 

@@ -17,6 +17,7 @@
 #include "common/base/text.h"
 #include "common/priv/sandbox.h"
 #include "popper/monitor/ask_server.h"
+#include "popper/monitor/mechanisms.h"
 
 namespace qpop::monitor {
 
@@ -46,10 +47,12 @@ void check_spool_dir(const Settings& settings, std::vector<Problem>& problems) {
   const auto& path = settings.text(Opt::spool_dir);
   struct stat status {};
   const char* fault = nullptr;
-  if (::stat(path.c_str(), &status) != 0 || ::access(path.c_str(), X_OK) != 0) {
+  if (::stat(path.c_str(), &status) != 0) {
     fault = std::strerror(errno);
   } else if (!S_ISDIR(status.st_mode)) {
     fault = "not a folder";
+  } else if (::access(path.c_str(), X_OK) != 0) {
+    fault = std::strerror(errno);
   }
   if (fault != nullptr) {
     problems.push_back({fmt::format("{}: {}: {}", named(settings, Opt::spool_dir), path, fault)});
@@ -131,6 +134,22 @@ void check_database(const Settings& settings, const Environment& environment, st
   if (auto key = open_key(path); !key) problems.push_back({fmt::format("{}: {}; APOP is not offered", named(settings, Opt::auth_db), key.error().message()), true});
 }
 
+/// `bind`: to be told now what would keep the server from listening there.
+void check_listen(const Settings& settings, std::vector<Problem>& problems, bool bind) {
+  const auto& values = settings.list(Opt::listen);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto place = fmt::format("{} = \"{}\"", named(settings, Opt::listen, i), values[i]);
+    auto parsed = parse_listen(values[i]);
+    if (auto numeric = parsed ? check_numeric(*parsed) : base::Status{}; !numeric) parsed = numeric.error();
+    if (!parsed) {
+      const bool typed = settings.source(Opt::listen, i) == config::kCommandLine;
+      problems.push_back({fmt::format("{}: {}{}", place, parsed.error().message(), typed ? "; popper --help lists the options" : ""), false, typed});
+    } else if (bind) {
+      try_to_bind(*parsed, place, problems);
+    }
+  }
+}
+
 /// What can be told without reading a certificate.
 void check_tls(const Settings& settings, std::vector<Problem>& problems) {
   const auto& version = settings.text(Opt::tls_version);
@@ -144,17 +163,18 @@ void check_tls(const Settings& settings, std::vector<Problem>& problems) {
   }
   for (const auto& file : tls_files(settings)) {
     for (const auto& path : {file.path, file.key_path}) {
-      if (!path.empty() && !path.starts_with('/')) problems.push_back({fmt::format("TLS file \"{}\" must be an absolute path", path)});
+      if (!path.empty() && !path.starts_with('/')) problems.push_back({fmt::format("{}: \"{}\" must be an absolute path", file.place, path)});
     }
   }
   if (!asks_for_tls(settings)) return;
   for (const auto& file : tls_files(settings)) {
     auto opened = open_tls_file(file.path, !file.client_authorities && file.key_path.empty());
-    if (opened && !file.key_path.empty()) opened = open_tls_file(file.key_path, true);
+    const bool key = opened && !file.key_path.empty();
+    if (key) opened = open_tls_file(file.key_path, true);
     if (opened) continue;
     const bool missing = opened.error().kind() == base::ErrorKind::not_found && !file.client_authorities;
     const auto where = file.key_path.empty() ? fmt::format("--file {}", file.path) : fmt::format("--file {} --key-file {}", file.path, file.key_path);
-    problems.push_back({opened.error().message() + (missing ? fmt::format("; make one with: popcert init --host NAME {}", where) : std::string{})});
+    problems.push_back({fmt::format("{}: {}", key ? named(settings, Opt::tls_private_key_file) : file.place, opened.error().message()) + (missing ? fmt::format("; make one with: popcert init --host NAME {}", where) : std::string{})});
   }
 }
 
@@ -169,6 +189,11 @@ void check_backends(const Settings& settings, const Environment& environment, st
   problems.push_back({fmt::format("{}: accounts exist in the database alone here (mail-user is set, or the server was not started by root)", name)});
 }
 
+void check_mechanisms(const Settings& settings, std::vector<Problem>& problems) {
+  const auto parsed = parse_mechanisms(settings.text(Opt::sasl_mechanisms));
+  if (!parsed) problems.push_back({fmt::format("{}: {}", named(settings, Opt::sasl_mechanisms), parsed.error().detail())});
+}
+
 void check_mail_locks(const Settings& settings, std::vector<Problem>& problems) {
   constexpr std::array<std::string_view, 5> kKnown{"dotlock", "fcntl", "flock", "lease", "none"};
   for (const auto word : base::words(settings.text(Opt::mail_locks))) {
@@ -181,6 +206,10 @@ void check_mail_locks(const Settings& settings, std::vector<Problem>& problems) 
 
 std::string named(const Settings& settings, Opt id) {
   return fmt::format("{} ({})", config::option(id).name, settings.source(id));
+}
+
+std::string named(const Settings& settings, Opt id, std::size_t index) {
+  return fmt::format("{} ({})", config::option(id).name, settings.source(id, index));
 }
 
 bool asks_database(const Settings& settings) {
@@ -253,16 +282,14 @@ void check_environment(const Settings& settings, const Environment& environment,
   check_mail_locks(settings, problems);
   if (purpose == Purpose::recover || purpose == Purpose::import_numbers) return;
   check_backends(settings, environment, problems);
+  check_mechanisms(settings, problems);
   if (asks_database(settings)) check_database(settings, environment, problems);
   check_tls(settings, problems);
+  if (purpose == Purpose::check) check_places(settings, problems);
   if (auto fine = check_metrics_listen(settings.text(Opt::metrics_listen)); !fine) {
     problems.push_back({fmt::format("{}: {}", named(settings, Opt::metrics_listen), fine.error().message())});
   }
-  for (const auto& text : settings.list(Opt::listen)) {
-    auto parsed = parse_listen(text);
-    if (auto numeric = parsed ? check_numeric(*parsed) : base::Status{}; !numeric) parsed = numeric.error();
-    if (!parsed) problems.push_back({fmt::format("{} = \"{}\": {}", named(settings, Opt::listen), text, parsed.error().message())});
-  }
+  check_listen(settings, problems, purpose == Purpose::check);
   for (const auto& feature : priv::missing_kernel_features()) {
     problems.push_back({fmt::format("this kernel lacks {}; the server works with one wall less", feature), true});
   }

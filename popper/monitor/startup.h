@@ -24,6 +24,8 @@ void check_environment(const config::Settings& settings, const Environment& envi
 
 /// "state-dir (qpopper.config line 3)": where to mend it.
 [[nodiscard]] std::string named(const config::Settings& settings, config::Opt id);
+/// Of one value of a list.
+[[nodiscard]] std::string named(const config::Settings& settings, config::Opt id, std::size_t index);
 
 /// TLS was asked for, by tls-support or by a listen value: without a usable certificate the server does not start.
 [[nodiscard]] bool asks_for_tls(const config::Settings& settings);
@@ -40,6 +42,11 @@ void check_environment(const config::Settings& settings, const Environment& envi
 
 /// Values that a row of the table cannot judge: paths, patterns, programs. Part of check_environment().
 void check_values(const config::Settings& settings, const Environment& environment, std::vector<config::Problem>& problems);
+
+/// Part of a check alone, in trial.cc: whether the server could bind the address. One in use is fine: the server may be running.
+void try_to_bind(const ListenAddress& address, const std::string& place, std::vector<config::Problem>& problems);
+/// Part of a check alone, in trial.cc: the folders of the files that the server makes when it starts.
+void check_places(const config::Settings& settings, std::vector<config::Problem>& problems);
 
 /// The private key of the APOP secrets, "<database>.key": ours, and readable by nobody else, so that set-uid popauth cannot open them.
 [[nodiscard]] base::Result<base::UniqueFd> open_key(const std::string& database);

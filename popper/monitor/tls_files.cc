@@ -15,6 +15,8 @@
 #include <cstdlib>
 #include <set>
 
+#include "popper/monitor/startup.h"
+
 namespace qpop::monitor {
 
 using base::Error;
@@ -23,10 +25,11 @@ using config::Opt;
 
 std::vector<TlsFile> tls_files(const config::Settings& settings) {
   std::vector<TlsFile> files;
-  files.push_back({settings.text(Opt::tls_server_cert_file), settings.text(Opt::tls_private_key_file), false});
+  files.push_back({settings.text(Opt::tls_server_cert_file), settings.text(Opt::tls_private_key_file), false, named(settings, Opt::tls_server_cert_file)});
   if (files.front().key_path == files.front().path) files.front().key_path.clear();
-  for (const auto& path : settings.list(Opt::tls_more_cert_files)) files.push_back({path, "", false});
-  if (const auto& path = settings.text(Opt::tls_client_ca_file); !path.empty()) files.push_back({path, "", true});
+  const auto& more = settings.list(Opt::tls_more_cert_files);
+  for (std::size_t i = 0; i < more.size(); ++i) files.push_back({more[i], "", false, named(settings, Opt::tls_more_cert_files, i)});
+  if (const auto& path = settings.text(Opt::tls_client_ca_file); !path.empty()) files.push_back({path, "", true, named(settings, Opt::tls_client_ca_file)});
   return files;
 }
 
@@ -39,7 +42,8 @@ base::Result<base::UniqueFd> open_tls_file(const std::string& path, bool holds_k
   if (!S_ISREG(status.st_mode)) return unsafe("not a regular file");
   if (status.st_uid != 0 && status.st_uid != ::geteuid()) return unsafe(fmt::format("belongs to uid {}, who could put another key in; chown it to root", status.st_uid));
   if ((status.st_mode & 022U) != 0) return unsafe(fmt::format("can be written by others (mode {:04o}); chmod go-w it", status.st_mode & 07777U));
-  if (holds_key && (status.st_mode & 007U) != 0) return unsafe(fmt::format("holds a private key that everybody can read (mode {:04o}); chmod 600 it, and make a new key if it has been so for long", status.st_mode & 07777U));
+  if (holds_key && (status.st_mode & 007U) != 0) return unsafe(fmt::format("everybody can read it (mode {:04o}), and it is to hold a private key: if it does, chmod 600 it, and make a new key if it has been so for long; if not, "
+                                                                                          "name another file", status.st_mode & 07777U));
   return fd;
 }
 

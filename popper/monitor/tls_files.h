@@ -17,6 +17,7 @@ struct TlsFile {
   std::string path;
   std::string key_path;             ///< "" when the key lies in `path`
   bool client_authorities = false;  ///< no pair, but authorities of clients
+  std::string place{};              ///< "tls-more-cert-files (qpopper.config line 3)"
 };
 
 /// In the order in which they are served; the first is the default certificate.

@@ -45,13 +45,14 @@ void Dialogue::on_user(const pop3::Command& command) {
 
 void Dialogue::on_pass(const pop3::Command& command) {
   if (!has_user_) return err("Send USER before PASS.");
-  verify_password(command.argument, false);
+  verify_password(command.argument, ipc::LoginMechanism::password);
 }
 
-void Dialogue::verify_password(std::string_view password, bool other_authorization) {
+void Dialogue::verify_password(std::string_view password, ipc::LoginMechanism mechanism, bool other_authorization) {
   ipc::VerifyPassword request;
   request.user.set(user_);
   request.password.set(password);
+  request.mechanism = mechanism;
   request.other_authorization = other_authorization ? 1 : 0;
   const auto sent = authenticator_.send(request);
   base::wipe(std::as_writable_bytes(std::span{&request, 1}));
@@ -130,7 +131,7 @@ void Dialogue::open_maildrop() {
     if (frame && frame->read(refused)) {
       return refuse_login(ipc::MaildropFailure::temporary);
     }
-    if (frame && frame->read(end)) return finish(End::shutdown);
+    if (frame && frame->read(end)) return told_to_end(end);
     return finish(End::failure);
   }
 }
@@ -142,6 +143,11 @@ void Dialogue::take_maildrop(const ipc::Channel& maildrop) {
   if (frame && frame->read(failed)) return refuse_login(failed.failure);
   const auto descriptors = [&] { return 2U + (opened.has_spool != 0 ? 1U : 0U) + (opened.has_hidden != 0 ? 1U : 0U); };
   const bool whole = frame && frame->read(opened) && frame->descriptors.size() == descriptors();
+  // Whose session is to end loses its maildrop process first.
+  if (!frame) {
+    const auto word = monitor_.receive(0);
+    if (ipc::EndSession end; word && word->read(end)) return told_to_end(end);
+  }
   if (!whole) return refuse_login(ipc::MaildropFailure::temporary);
   auto view = MaildropView::open(std::move(frame->descriptors[0]), std::move(frame->descriptors[1]),
                                  opened.has_spool != 0 ? std::move(frame->descriptors[2]) : base::UniqueFd{});

@@ -21,9 +21,6 @@ namespace {
 constexpr std::size_t kInput = 4096;
 constexpr std::size_t kOutput = 256UL * 1024;
 using Steady = std::chrono::steady_clock;
-constexpr auto kQuick = std::chrono::microseconds{150};  // from answer to next command, waking up included
-constexpr auto kLook = std::chrono::microseconds{80};
-constexpr unsigned kTurnsToSleep = 32;  // after looking in vain
 }  // namespace
 
 Client::Client(base::UniqueFd socket, int wake_fd, std::int64_t write_timeout_ms, base::Clock& clock)
@@ -46,22 +43,6 @@ Client::Event Client::wait(short events, std::int64_t deadline_ms) {
   }
 }
 
-/// A client on this host that talks in lockstep answers sooner than a sleeping process wakes up: for it, and only as long as it does, the
-/// next command is looked for a few times before anybody sleeps.
-bool Client::comes_at_once() {
-  if (!is_quick_) return false;
-  if (turns_to_sleep_ > 0) {
-    --turns_to_sleep_;
-    return false;
-  }
-  pollfd watched{socket_.get(), POLLIN, 0};
-  for (const auto start = Steady::now(); Steady::now() - start < kLook;) {
-    if (::poll(&watched, 1, 0) > 0) return true;
-  }
-  turns_to_sleep_ = kTurnsToSleep;
-  return false;
-}
-
 Client::Event Client::next(std::int64_t deadline_ms) {
   for (;;) {
     if (failed_) return stalled_ ? Event::timeout : Event::closed;
@@ -81,10 +62,10 @@ Client::Event Client::next(std::int64_t deadline_ms) {
     const Got outcome = receive(input_, got);
     if (outcome == Got::gone) return Event::closed;
     if (outcome != Got::octets) {
-      if (outcome == Got::want_read && comes_at_once()) continue;
+      if (outcome == Got::want_read && quick_look_.finds([this] { return is_readable(); }, Steady::now)) continue;
       const auto start = Steady::now();
       const Event event = wait(outcome == Got::want_write ? POLLOUT : POLLIN, deadline_ms);
-      is_quick_ = Steady::now() - start < kQuick;
+      quick_look_.slept(Steady::now() - start);
       if (event != Event::line) return event;
       continue;
     }
@@ -137,7 +118,10 @@ Client::Got Client::send(std::string_view octets, std::size_t& put) {
 }
 
 bool Client::has_input() {
-  if (input_begin_ < input_end_ || (tls_ && tls_->has_input())) return true;
+  return input_begin_ < input_end_ || (tls_ && tls_->has_input()) || is_readable();
+}
+
+bool Client::is_readable() const {
   pollfd watched{socket_.get(), POLLIN, 0};
   return ::poll(&watched, 1, 0) > 0;
 }

@@ -14,6 +14,7 @@
 #include "common/base/unique_fd.h"
 #include "common/pop3/command.h"
 #include "common/tls/server.h"
+#include "popper/session/quick_look.h"
 
 namespace qpop::session {
 
@@ -69,7 +70,7 @@ class Client {
   Got receive(std::span<char> out, std::size_t& got);
   Got send(std::string_view octets, std::size_t& put);
   [[nodiscard]] bool has_line_waiting() const;
-  bool comes_at_once();
+  [[nodiscard]] bool is_readable() const;
 
   base::UniqueFd socket_;
   std::unique_ptr<tls::Connection> tls_;  ///< empty outside TLS
@@ -83,8 +84,7 @@ class Client {
   std::vector<char> output_;
   std::size_t used_ = 0;
   std::uint64_t sent_octets_ = 0;
-  bool is_quick_ = false;          ///< the last command came at once
-  unsigned turns_to_sleep_ = 0;    ///< before it is looked for again
+  QuickLook quick_look_;
   bool failed_ = false;
   bool stalled_ = false;
 };

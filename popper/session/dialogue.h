@@ -32,7 +32,7 @@ enum class State : std::uint8_t { authorization, transaction, done };
 inline constexpr int kVerifyMs = 180'000;
 
 /// Why a session ended; in the order of ipc::SessionEnd.
-enum class End : std::uint8_t { quit, closed, timeout, refused, shutdown, failure };
+enum class End : std::uint8_t { quit, closed, timeout, refused, shutdown, kicked, failure };
 static_assert(static_cast<unsigned>(End::failure) == static_cast<unsigned>(ipc::SessionEnd::failure));
 
 class Dialogue {
@@ -50,6 +50,7 @@ class Dialogue {
   void handle_line();
   void handle_event(Client::Event event);
   void handle_monitor();
+  void told_to_end(const ipc::EndSession& end);
   [[nodiscard]] std::int64_t deadline() const;
   void finish(End why);
 
@@ -69,7 +70,7 @@ class Dialogue {
   void on_unknown(const pop3::Command& command);
   [[nodiscard]] std::string login_name(std::string_view given) const;
   [[nodiscard]] std::string_view clear_text_refusal() const;
-  void verify_password(std::string_view password, bool other_authorization);
+  void verify_password(std::string_view password, ipc::LoginMechanism mechanism, bool other_authorization = false);
   void conclude_login(const base::Status& sent);
   void conclude_verdict(ipc::Verdict verdict);
   void authentication_broken(const base::Error* error);

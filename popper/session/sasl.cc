@@ -121,7 +121,7 @@ void Dialogue::auth_plain(std::optional<std::string_view> initial) {
   user_ = login_name(plain->user);
   has_user_ = true;
   const bool other = !plain->authorization.empty() && plain->authorization != plain->user;
-  verify_password(plain->password, other);
+  verify_password(plain->password, ipc::LoginMechanism::plain, other);
 }
 
 void Dialogue::auth_login(std::optional<std::string_view> initial) {
@@ -133,7 +133,7 @@ void Dialogue::auth_login(std::optional<std::string_view> initial) {
   if (password.view().empty() || password.view().size() > sasl::kMaxField) return syntax_failed({base::ErrorKind::malformed, "password"});
   user_ = login_name(name.view());
   has_user_ = true;
-  verify_password(password.view(), false);
+  verify_password(password.view(), ipc::LoginMechanism::login);
 }
 
 void Dialogue::auth_cram_md5() {
@@ -172,6 +172,7 @@ void Dialogue::auth_scram(sasl::Mechanism mechanism, std::optional<std::string_v
   begin.user.set(user_);
   begin.nonce.set(first->nonce);
   begin.bare.set(first->bare);
+  begin.mechanism = mechanism == sasl::Mechanism::scram_sha_256_plus ? ipc::LoginMechanism::scram_plus : ipc::LoginMechanism::scram;
   begin.other_authorization = !first->authorization.empty() && first->authorization != first->user ? 1 : 0;
   auto frame = authenticator_.send(begin) ? authenticator_.receive(kAnswerMs) : base::Error{base::ErrorKind::io, "cannot be reached"};
   ipc::ScramChallenge challenge;

@@ -102,11 +102,14 @@ void Dialogue::handle_event(Client::Event event) {
 void Dialogue::handle_monitor() {
   const auto frame = monitor_.receive(0);
   ipc::EndSession end;
-  if (frame && frame->read(end)) {
-    err("[SYS/TEMP] Server is shutting down; no message was removed");
-    return finish(End::shutdown);
-  }
+  if (frame && frame->read(end)) return told_to_end(end);
   finish(End::failure);  // the monitor is gone, or sent something that is not allowed now
+}
+
+void Dialogue::told_to_end(const ipc::EndSession& end) {
+  const bool kicked = end.by_administrator != 0;
+  err(kicked ? "[SYS/TEMP] Session ended by the administrator; no message was removed" : "[SYS/TEMP] Server is shutting down; no message was removed");
+  finish(kicked ? End::kicked : End::shutdown);
 }
 
 void Dialogue::handle_line() {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <optional>
 #include <set>
@@ -25,6 +26,7 @@
 #include "common/spool/deferred.h"
 #include "common/spool/maildrop.h"
 #include "common/spool/naming.h"
+#include "popper/maildrop/monitor_dotlock.h"
 #include "popper/maildrop/user_rules.h"
 #include "popper/takeover/foreign_listing.h"
 #include "popper/takeover/peer.h"
@@ -42,13 +44,18 @@ using listing::Record;
 
 constexpr std::size_t kMostFile = 1024UL * 1024 * 1024;
 
-/// A copy of the state folder that goes away again.
+/// A copy of the state folder that goes away again, also when a signal ends us. One at a time.
 class Scratch {
  public:
   Scratch() = default;
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() {
+    remove();
+    live = nullptr;
+  }
+  /// Async-signal-safe.
+  void remove() const {
     if (!fd_.valid()) return;
     for (const auto* name : {spool::kSessionName, spool::kIndexName, spool::kIndexTemporaryName, spool::kUniqueIdsName, spool::kUniqueIdsTemporaryName,
                              spool::kExpungedName, spool::kExpungedTemporaryName, spool::kReserveName, spool::kExpiryName, spool::kLoginName}) {
@@ -59,6 +66,8 @@ class Scratch {
   /// To be called once. What is there must be copied whole: a part would pass for a maildrop that was never seen, and its unique-ids
   /// would be given anew.
   Status copy(int state_folder) {
+    live = this;
+    for (const int number : {SIGHUP, SIGINT, SIGTERM}) (void)::signal(number, remove_and_die);
     if (::mkdtemp(path_.data()) == nullptr) return Error::from_errno(errno, "mkdtemp").at("copy the state folder to", path_);
     fd_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd_.valid()) return Error::from_errno(errno, "open").at("copy the state folder to", path_);
@@ -81,9 +90,20 @@ class Scratch {
     return files::copy_octets(fs, from->get(), 0, to->get(), 0, size->identity.size, [](std::string_view) {});
   }
 
+  static void remove_and_die(int number);
+
+  static const Scratch* live;
   std::string path_ = "/tmp/popper-compare.XXXXXX";
   UniqueFd fd_;
 };
+
+const Scratch* Scratch::live = nullptr;
+
+void Scratch::remove_and_die(int number) {
+  if (live != nullptr) live->remove();
+  (void)::signal(number, SIG_DFL);
+  ::raise(number);  // delivered when we return
+}
 
 Result<std::string> read_listing(const UniqueFd& file) {
   struct stat status {};
@@ -94,7 +114,7 @@ Result<std::string> read_listing(const UniqueFd& file) {
 
 class Work {
  public:
-  explicit Work(Task& task) : task_(task), rules_(maildrop::read_user_rules(task.job)) {}
+  explicit Work(Task& task) : task_(task), rules_(maildrop::read_user_rules(task.job)), dotlock_(task.job.monitor) {}
 
   Status prepare() {
     spool_.reset(::open(rules_.placement.spool.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -110,7 +130,7 @@ class Work {
     auto entries = parse_foreign_listing(*text);
     if (!entries) return entries.error().at("listing", task_.against);
     entries_ = std::move(*entries);
-    dotlock_.emplace(fs_, clock_, spool_.get(), rules_.placement.spool.name, maildrop::lock_creation(rules_.settings));
+    own_dotlock_.emplace(fs_, clock_, spool_.get(), rules_.placement.spool.name, maildrop::lock_creation(rules_.settings));
     return {};
   }
 
@@ -161,7 +181,11 @@ class Work {
   spool::MaildropPaths paths(int state) {
     return {spool_.get(), rules_.placement.spool.name, state, task_.job.uid, maildrop::unique_id_form(rules_.settings)};
   }
-  spool::Context context() { return {fs_, clock_, *dotlock_}; }
+  /// As for a login: only where he says himself where his spool lies does he make the lock file himself.
+  spool::Context context() {
+    if (rules_.placed_by_user) return {fs_, clock_, *own_dotlock_};
+    return {fs_, clock_, dotlock_};
+  }
   Result<std::vector<Record>> list(int state);
 
   Task& task_;
@@ -170,7 +194,8 @@ class Work {
   base::SystemClock clock_;
   UniqueFd spool_;
   UniqueFd state_;
-  std::optional<files::DirectDotlock> dotlock_;
+  maildrop::MonitorDotlock dotlock_;
+  std::optional<files::DirectDotlock> own_dotlock_;
   std::vector<ForeignEntry> entries_;
 };
 

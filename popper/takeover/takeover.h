@@ -16,7 +16,7 @@ struct Task {
   std::string against;    ///< a file, opened as `file`, or HOST:PORT
   base::UniqueFd file;    ///< invalid: HOST:PORT
   std::string password;   ///< for HOST:PORT
-  maildrop::Job job;      ///< whose maildrop; without channels
+  maildrop::Job job;      ///< whose maildrop; `monitor` leads to who makes the lock file beside the spool
 };
 
 /// Exit codes; they stand in popper(8).

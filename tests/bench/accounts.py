@@ -57,6 +57,7 @@ def measure(count, rounds):
         assert entries == count, (entries, count)
     cells = " ".join(f"{statistics.median(values):>10.1f}" for values in rows.values())
     print(f"{count:>9} {size / 1e6:>8.1f} {imported / 1000:>9.2f} {cells}", flush=True)
+    return rows
 
 
 def main():

@@ -5,10 +5,11 @@ import re
 import subprocess
 import time
 
+import accounts
 import peers
+import sessions
 from harness import program
 
-USER = "bench"
 # Other ways to run popper, each for one case alone.
 VARIANTS = ("popper-pam", "popper-deferred")
 
@@ -28,7 +29,7 @@ def load(run, server, mode, *options, tls=False):
     port = server.tls if tls else server.plain
     if port is None:
         return None
-    return peers.load(port, USER, run.password, mode, *(["--tls"] if tls else []), *options)
+    return peers.load(port, peers.user_of(server.name), run.password, mode, *(["--tls"] if tls else []), *options)
 
 
 def settle(run):
@@ -43,7 +44,7 @@ def first(run):
 
     def one(server):
         if hasattr(server, "forget"):
-            server.forget(USER)
+            server.forget(peers.user_of(server.name))
         return load(run, server, "open")[0]
 
     figures = interleaved(run, one)
@@ -52,7 +53,7 @@ def first(run):
 
 
 def memchr_pass(run):
-    done = subprocess.run([program("bench_scan"), "--memchr", "/var/mail/bench"], capture_output=True, text=True, check=True)
+    done = subprocess.run([program("bench_scan"), "--memchr", run.original], capture_output=True, text=True, check=True)
     found = re.search(r"memchr\D*([\d.]+)", done.stdout)
     return float(found.group(1)) if found else 0.0
 
@@ -72,7 +73,7 @@ def grown(run):
     def one(server):
         load(run, server, "open")
         number[0] += 1
-        run.append(number[0])
+        run.append(server.name, number[0])
         settle(run)
         return load(run, server, "open")[0]
 
@@ -131,10 +132,10 @@ def delete(run):
     for pattern in ("none", "last", "first", "second", "all"):
 
         def one(server, which=pattern):
-            run.restore()
+            run.restore(server.name)
             settle(run)
             if server.name == "popper-deferred":
-                server.forget_deleted(USER)
+                server.forget_deleted(peers.user_of(server.name))
             load(run, server, "open")
             return load(run, server, f"delete-{which}")[0]
 
@@ -166,7 +167,7 @@ def login_rate(run, server, clients, *options, tls=False):
 
 
 def logins(run):
-    """Logins a second at 1, 8, 16, 64 clients: by PASS, APOP, over TLS, resumed."""
+    """Logins a second at 1, 8, 16, 64 clients: by PASS, APOP, SCRAM, over TLS, resumed."""
     for clients in ((4,) if run.options.smoke else [int(number) for number in run.options.clients.split(",")]):
         rounds = max(1, run.rounds // 2)
         figures = interleaved(run, lambda server, n=clients: login_rate(run, server, n), rounds=rounds)
@@ -175,20 +176,11 @@ def logins(run):
         run.report(f"logins, PASS, {clients} clients", figures, "a second", True)
         can = [name for name in run.servers if name in ("popper", "dovecot")]
         run.report(f"logins, APOP, {clients} clients", interleaved(run, lambda server, n=clients: login_rate(run, server, n, "--auth", "apop"), rounds=rounds, only=can), "a second", True)
+        run.report(f"logins, SCRAM, {clients} clients",
+                   interleaved(run, lambda server, n=clients: login_rate(run, server, n, "--auth", "scram"), rounds=rounds, only=["popper"]), "a second", True)
         run.report(f"logins, TLS, {clients} clients", interleaved(run, lambda server, n=clients: login_rate(run, server, n, tls=True), rounds=rounds, only=can), "a second", True)
         run.report(f"logins, TLS resumed, {clients} clients",
                    interleaved(run, lambda server, n=clients: login_rate(run, server, n, "--resume", tls=True), rounds=rounds, only=can), "a second", True)
-
-
-def proportional_kib(pids):
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/smaps_rollup") as file:
-                total += next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
-        except (OSError, StopIteration):
-            continue
-    return total
 
 
 def held(run, server, users, tls_too):
@@ -196,13 +188,13 @@ def held(run, server, users, tls_too):
     port = server.tls if tls_too else server.plain
     if port is None:
         return None
-    before = proportional_kib(server.pids())
+    before = peers.proportional_kib(server.pids())
     holders = [subprocess.Popen([program("pop3_load"), str(port), user, run.password, "hold", *(["--tls"] if tls_too else [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                for user in users]
     for holder in holders:
         holder.stdout.readline()
     time.sleep(1)
-    after = proportional_kib(server.pids())
+    after = peers.proportional_kib(server.pids())
     for holder in holders:
         holder.communicate()
     return (after - before) / len(users)
@@ -210,10 +202,34 @@ def held(run, server, users, tls_too):
 
 def memory(run):
     """Proportional set size of the whole server, for each held session."""
-    few = run.users[1:1 + min(100, run.small_users)]
+    few = [f"user{number}" for number in range(min(100, run.small_users))]
     for tls_too in (False, True):
         run.report(f"memory of a held session{', TLS' if tls_too else ''}", interleaved(run, lambda server, t=tls_too: held(run, server, few, t), rounds=1), "KiB")
-    run.report("memory of a session on the large maildrop", interleaved(run, lambda server: held(run, server, [USER], False), rounds=1), "KiB")
+    run.report("memory of a session on the large maildrop", interleaved(run, lambda server: held(run, server, [peers.user_of(server.name)], False), rounds=1), "KiB")
+
+
+def accounts_too(run):
+    """A login with 1, 100, 10,000 and 100,000 accounts in the database."""
+    for count in ((1, 100) if run.options.smoke else (1, 100, 10000, 100000)):
+        run.report(f"login, {count} accounts", {"popper": accounts.measure(count, run.rounds)["login"]})
+
+
+def sessions_too(run):
+    """Memory of each of 10, 1,000 and 5,000 held sessions, and a login beside them."""
+    for count in ((2, 10) if run.options.smoke else (10, 1000, 5000)):
+        each, values = sessions.measure(count, run.rounds)
+        run.report(f"memory of each of {count} sessions", {"popper": [each]}, "KiB")
+        run.report(f"login beside {count} sessions", {"popper": values})
+
+
+def popcheck(run):
+    """popcheck of the large maildrop."""
+    def one():
+        start = time.monotonic()
+        subprocess.run([program("popcheck"), run.original], check=True, stdout=subprocess.DEVNULL)
+        return (time.monotonic() - start) * 1000
+
+    run.report("popcheck", {"popper": [one() for _ in range(run.rounds)], "limit": [memchr_pass(run)]}, note="limit: one pass of memchr over every line")
 
 
 def growth(run):
@@ -222,7 +238,7 @@ def growth(run):
     for count in ((100, 1000) if run.options.smoke else (1000, 20000, 100000)):
         path = os.path.join(run.folder, "grown")
         bench.generate(path, count, 2000 if run.options.smoke else 4000)
-        run.put(path, USER)
+        run.restore(source=path)
         settle(run)
         interleaved(run, lambda server: load(run, server, "open")[0], rounds=2)
         run.report(f"open unchanged, {count} messages", interleaved(run, lambda server: load(run, server, "open")[0]))
@@ -231,4 +247,4 @@ def growth(run):
 
 
 CASES = {"first": first, "again": again, "grown": grown, "leave": leave, "retr": retr, "pipelined": pipelined, "tls": tls, "delete": delete, "logins": logins,
-         "memory": memory, "growth": growth}
+         "memory": memory, "growth": growth, "accounts": accounts_too, "sessions": sessions_too, "popcheck": popcheck}

@@ -11,6 +11,11 @@ from harness import free_port, program, wait_until
 UNPACKED = "build/peers"
 
 
+def user_of(server):
+    """Who has the large maildrop of this server."""
+    return f"bench-{server}"
+
+
 def unpack(top, package):
     """A Debian package that must not be installed beside another: its files in a folder of ours, or None."""
     folder = os.path.join(top, UNPACKED, package)
@@ -146,11 +151,14 @@ class Mailutils(Started):
 
     @staticmethod
     def make(run):
-        folder = unpack(run.top, "mailutils-pop3d")
-        path = folder and os.path.join(folder, "usr/sbin/pop3d")
-        if not path or subprocess.run([path, "--version"], capture_output=True, check=False).returncode != 0:
+        folders = [unpack(run.top, package) for package in ("mailutils-pop3d", "libmailutils9", "libmu-dbm9", "libkyotocabinet16v5", "libmariadb3")]
+        if not all(folders):
             return None
-        return Mailutils(run, [path, "--no-config", "--inetd", "--set=.auth.authentication=system"])
+        argv = ["/usr/bin/env", "LD_LIBRARY_PATH=" + ":".join(os.path.join(folder, "usr/lib", lib) for folder in folders[1:] for lib in (f"{os.uname().machine}-linux-gnu", ".")),
+                os.path.join(folders[0], "usr/sbin/pop3d")]
+        if subprocess.run([*argv, "--version"], capture_output=True, check=False).returncode != 0:
+            return None
+        return Mailutils(run, [*argv, "--no-config", "--inetd", "--set=.auth.authentication=system"])
 
 
 class Popper(Peer):
@@ -193,6 +201,17 @@ def tree(pid):
         except OSError:
             continue
     return pids
+
+
+def proportional_kib(pids):
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup") as file:
+                total += next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+        except (OSError, StopIteration):
+            continue
+    return total
 
 
 def load(port, user, password, mode, *options, timeout=900):

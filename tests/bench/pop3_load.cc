@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A load client for benchmarks: the clock around the part that counts, one line of figures.
 //
-// Usage: pop3_load PORT USER PASSWORD MODE [--tls] [--ack-now] [--messages N] [--seconds S] [--users N] [--auth pass|apop] [--resume]
+// Usage: pop3_load PORT USER PASSWORD MODE [--tls] [--ack-now] [--messages N] [--seconds S] [--users N] [--auth pass|apop|scram] [--resume]
 //   open           from connecting to the answer of STAT
 //   retr           RETR of every message in lockstep, after login (--messages N: the first N)
 //   pipelined      RETR of every message, as many commands at once as the server takes
@@ -9,7 +9,7 @@
 //   leave          from connecting: UIDL, RETR of the last 10, QUIT
 //   delete-none, delete-last, delete-first, delete-second (every second), delete-all: the answer of QUIT after DELE
 //   logins         connects, logs in, quits for S seconds as USER0 to USER(N-1) in turn
-//   hold           logs in, prints "ready", waits for the end of standard input
+//   hold           logs in, prints "ready", waits for the end of standard input (--users N: a session for each of USER0 to USER(N-1))
 // Prints: milliseconds messages octets
 #include <fmt/format.h>
 #include <openssl/evp.h>
@@ -19,10 +19,12 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <thread>
 
 #include "tests/bench/pop3_connection.h"
+#include "tests/bench/scram_client.h"
 
 namespace {
 
@@ -35,7 +37,7 @@ struct Wish {
   unsigned messages = 0;  // 0: all
   unsigned users = 0;
   double seconds = 5;
-  bool apop = false;
+  std::string auth = "pass";
   bool resume = false;
 };
 
@@ -63,17 +65,19 @@ std::string md5(std::string_view text) {
   return out;
 }
 
-void log_in(Connection& connection, const std::string& user, const std::string& password, bool apop) {
+void log_in(Connection& connection, const std::string& user, const Wish& wish) {
+  static ScramClient scram{wish.password};
   const auto greeting = connection.line();
-  if (!apop) {
+  if (wish.auth == "scram") return scram.log_in(connection, user);
+  if (wish.auth != "apop") {
     connection.command("USER " + user);
-    connection.command("PASS " + password);
+    connection.command("PASS " + wish.password);
     return;
   }
   const auto begin = greeting.find('<');
   const auto end = greeting.find('>');
   if (begin == std::string::npos || end == std::string::npos) die("no stamp in the greeting");
-  connection.command(fmt::format("APOP {} {}", user, md5(greeting.substr(begin, end - begin + 1) + password)));
+  connection.command(fmt::format("APOP {} {}", user, md5(greeting.substr(begin, end - begin + 1) + wish.password)));
 }
 
 unsigned stat(Connection& connection) { return first_number(connection.command("STAT")); }
@@ -108,7 +112,7 @@ Figures lockstep(Connection& connection, unsigned count) {
 
 /// What a client does that leaves its mail on the server.
 Figures leave(Connection& connection, const Wish& wish) {
-  log_in(connection, wish.user, wish.password, wish.apop);
+  log_in(connection, wish.user, wish);
   const unsigned count = stat(connection);
   connection.command("UIDL");
   Figures out;
@@ -142,7 +146,7 @@ Figures logins(const Wish& wish) {
   while (since(start) < wish.seconds * 1000) {
     const auto user = wish.users == 0 ? wish.user : fmt::format("{}{}", wish.user, out.count % wish.users);
     Connection connection{wish.link, wish.resume ? &session : nullptr};
-    log_in(connection, user, wish.password, wish.apop);
+    log_in(connection, user, wish);
     connection.quit();
     ++out.count;
   }
@@ -150,8 +154,25 @@ Figures logins(const Wish& wish) {
   return out;
 }
 
+/// One session of each maildrop, all at once.
+Figures hold_many(const Wish& wish) {
+  Figures out;
+  const auto start = Clock::now();
+  std::vector<std::unique_ptr<Connection>> connections;
+  for (; out.count < wish.users; ++out.count) {
+    connections.push_back(std::make_unique<Connection>(wish.link));
+    log_in(*connections.back(), fmt::format("{}{}", wish.user, out.count), wish);
+  }
+  out.ms = since(start);
+  fmt::print("ready\n");
+  std::fflush(stdout);
+  while (std::getchar() != EOF) continue;
+  return out;
+}
+
 Figures run(const Wish& wish) {
   if (wish.mode == "logins") return logins(wish);
+  if (wish.mode == "hold" && wish.users > 0) return hold_many(wish);
   auto start = Clock::now();
   Connection connection{wish.link};
   if (wish.mode == "leave") {
@@ -159,7 +180,7 @@ Figures run(const Wish& wish) {
     out.ms = since(start);
     return out;
   }
-  log_in(connection, wish.user, wish.password, wish.apop);
+  log_in(connection, wish.user, wish);
   const unsigned all = stat(connection);
   Figures out{since(start), all, 0};
   const unsigned count = wish.messages == 0 ? all : std::min(all, wish.messages);
@@ -204,7 +225,7 @@ Wish parse(const std::vector<std::string>& arguments) {
     else if (name == "--messages") wish.messages = static_cast<unsigned>(std::stoul(value()));
     else if (name == "--users") wish.users = static_cast<unsigned>(std::stoul(value()));
     else if (name == "--seconds") wish.seconds = std::stod(value());
-    else if (name == "--auth") wish.apop = value() == "apop";
+    else if (name == "--auth") wish.auth = value();
     else die("unknown option " + name);
   }
   return wish;

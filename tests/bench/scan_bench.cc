@@ -99,7 +99,7 @@ int main(int argc, char** argv) {
   const auto fd = bench::make_spool(folder, megabytes * 1'000'000, [&](std::size_t number) { return make_message(number, octets); });
   if (!fd.valid()) return 1;
   const int rounds = argc > 4 ? std::atoi(argv[4]) : 5;
-  for (const auto kernel : {mbox::Kernel::best, mbox::Kernel::sse2, mbox::Kernel::portable}) {
+  for (const auto kernel : {mbox::Kernel::best, mbox::Kernel::avx2, mbox::Kernel::sse2, mbox::Kernel::portable}) {
     if (kernel != mbox::Kernel::best && argc > 4) break;
     Times best{.read_ms = 1e9, .scan_ms = 1e9};
     for (int round = 0; round < rounds; ++round) {
@@ -108,6 +108,7 @@ int main(int argc, char** argv) {
     }
     fmt::print("{}: {} MB, {} messages: read alone {:.1f} ms, read, scan and unique-ids {:.1f} ms ({:.2f} GB/s)\n",
                kernel == mbox::Kernel::best   ? "best"
+               : kernel == mbox::Kernel::avx2 ? "avx2"
                : kernel == mbox::Kernel::sse2 ? "sse2"
                                               : "portable",
                megabytes, best.messages, best.read_ms, best.scan_ms, static_cast<double>(megabytes) / best.scan_ms);

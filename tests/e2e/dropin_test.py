@@ -194,7 +194,7 @@ def home_case(site):
 
 
 def lock_files_case(site):
-    """no-atomic-open: every lock file is linked to its name, whoever makes it: the monitor, the maildrop process, a comparison."""
+    """no-atomic-open: every lock file is linked to its name, whoever makes it: the monitor, the maildrop process, a comparison, popcheck."""
     home = os.path.join(site.root, "home-ada")
     answer_there = put(os.path.join(site.root, "answer"), "1 one\n", 0, 0o644)
 
@@ -207,10 +207,19 @@ def lock_files_case(site):
         done = subprocess.run([program("popper"), "-f", site.config, "--compare-uidl", "ada", "--against", answer_there], capture_output=True, text=True, check=False)
         assert "a client would download 1 again" in done.stdout, done
 
+    def repair():
+        put(os.path.join(folder, where), mailbox(1).split(b"\n", 1)[1], ADA)
+        done = subprocess.run([program("popcheck"), "-f", site.config, "--repair", "ada"], capture_output=True, text=True, check=False)
+        assert done.returncode == 2, done
+
+    def test_locks():
+        done = subprocess.run([program("popcheck"), "-f", site.config, "--locks", "ada"], capture_output=True, text=True, check=False)
+        assert "lock file  seen both ways" in done.stdout, done
+
     for where, folder, options in (("ada", "/var/mail", {}), ("Mailbox", home, {"home-dir-mail": "Mailbox"})):
         for by_link in (False, True):
             site.start(**options, **{"no-atomic-open": str(by_link).lower()})
-            for work in (log_in, compare):
+            for work in (log_in, compare, repair, test_locks):
                 if work is compare and folder != home:
                     continue  # the folder of the others' mail is not ours to write into
                 put(os.path.join(folder, where), mailbox(1), ADA)  # an unchanged spool is opened without a lock

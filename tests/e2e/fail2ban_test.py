@@ -112,6 +112,8 @@ def main():
             assert log.count("Failed attempted login to") - log.count("NONSENSE") >= sum(want.values())
             about = [line for line in log.splitlines() if "[AUTH]" in line]
             assert len(about) == sum(want.values()), "one event, one line"
+            by = collections.Counter(re.search(r" \(([A-Z0-9/-]+)\)\]$", line).group(1) for line in about)
+            assert by["PLAIN"] == by["LOGIN"] == by["CRAM-MD5"] == by["SCRAM-SHA-256"] == len(NAMES) and by["USER/PASS"] == by["APOP"] > 0, by
             assert "wrong\n" not in log and PASSWORD not in log
             # As syslog writes it: with the host's name and without milliseconds.
             plain, syslog = os.path.join(site.root, "plain.log"), os.path.join(site.root, "syslog.log")

@@ -139,7 +139,7 @@ def never_reads(site):
     client.login()
 
 
-FAILED = "[AUTH] Failed attempted login to ada from host (127.0.0.1) 127.0.0.1 [wrong password]"
+FAILED = "[AUTH] Failed attempted login to ada from host (127.0.0.1) 127.0.0.1 [wrong password (USER/PASS)]"
 
 
 def guessing(site):

@@ -5,10 +5,13 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import PASSWORD, Pop, free_port, mailbox, program, wait_until  # noqa: E402
+from harness import PASSWORD, Pop, Site, free_port, mailbox, message, program, wait_until  # noqa: E402
+from interrupted import interrupt, large_mailbox  # noqa: E402
 from tls_site import TlsSite, context_for, secure  # noqa: E402
 
 
@@ -63,15 +66,97 @@ def who(site):
     rows = [line.split() for line in ask(site, "--who").splitlines()[1:]]
     assert sorted(row[0] + " " + row[3] for row in rows) == ["- authorization", "ada transaction"] and all(row[1] == "127.0.0.1" for row in rows), rows
     first.ok("DELE 1")
-    assert "0 sessions told to end" in ask(site, "--kick", "bob") and "1 session told to end" in ask(site, "--kick", "ada")
-    assert first.line().startswith(b"-ERR [SYS/TEMP]") and first.line() == b""
+    nobody = site.run([program("popper"), "--kick", "bob", "-f", site.config], check=False)
+    assert nobody.returncode == 7 and nobody.stdout == b"" and b"no session of user bob" in nobody.stderr, nobody
+    assert "1 session told to end" in ask(site, "--kick", "ada")
+    assert first.line() == b"-ERR [SYS/TEMP] Session ended by the administrator; no message was removed\r\n" and first.line() == b""
     assert site.read_spool() == mailbox(3), "nothing is deleted"
     wait_until(lambda: "ada" not in ask(site, "--who"), what="the end of the session")
     assert waiting.command("NOOP").startswith(b"-ERR"), "others stay"
-    assert "1 session of ada ended by the administrator" in site.log()
+    assert "1 session of ada ended by the administrator" in site.log() and " ended: kicked; 0 messages" in site.log()
     site.stop()
     assert "no server answers" in site.run([program("popper"), "--who", "-f", site.config], check=False).stderr.decode()
     assert not os.path.exists(os.path.join(site.state, "control"))
+
+
+def worker_of(site):
+    """The one maildrop process, or None."""
+    found = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(site.process.pid)], capture_output=True, text=True, check=True).stdout
+    pids = re.findall(r"^\s*(\d+) popper-maildrop", found, re.M)
+    assert len(pids) < 2, found
+    return int(pids[0]) if pids else None
+
+
+def session_of(site, user):
+    return wait_until(lambda: [int(line.split()[4]) for line in ask(site, "--who").splitlines() if line.startswith(user + " ")], what="session")[0]
+
+
+def kick(site):
+    """Another program holds the lock file. A maildrop process that would open the maildrop for nobody any more ends; one that updates it does not."""
+    wait_until(lambda: os.path.exists(os.path.join(site.state, "control")), what="the server")
+    lock = os.path.join(site.spool, "ada.lock")
+
+    def begin():
+        client = Pop(site.connect())
+        client.ok("USER ada")
+        client.send(b"PASS " + site.password.encode() + b"\r\n")
+        return client, wait_until(lambda: worker_of(site), what="maildrop process")
+
+    with open(lock, "w") as file:
+        file.write(f"{os.getpid()}\n")
+    client, _ = begin()
+    assert "1 session told to end" in ask(site, "--kick", "ada")
+    assert client.line() == b"-ERR [SYS/TEMP] Session ended by the administrator; no message was removed\r\n" and client.line() == b""
+    wait_until(lambda: worker_of(site) is None, 5, what="the end of the maildrop process")
+    wait_until(lambda: "its session has gone; ended" in site.log() and " ended: kicked; " in site.log(), what="log lines")
+    client, worker = begin()
+    os.kill(session_of(site, "ada"), signal.SIGKILL)  # reaped before its maildrop process is ended
+    wait_until(lambda: worker_of(site) is None, 5, what=f"the end of maildrop process {worker}")
+    assert client.line() == b"" and "error: maildrop process" not in site.log()
+    os.unlink(lock)
+    assert os.listdir(site.spool) == ["ada"] and site.read_spool() == mailbox(3)
+    # The update was asked for: it goes on, whatever becomes of the session.
+    for end_it in (lambda: ask(site, "--kick", "ada"), lambda: os.kill(session_of(site, "ada"), signal.SIGKILL)):
+        site.put_spool("ada", mailbox(3))
+        client = Pop(site.connect())
+        client.login("ada")
+        client.ok("DELE 1")
+        with open(lock, "w") as file:
+            file.write(f"{os.getpid()}\n")
+        client.send(b"QUIT\r\n")
+        worker = wait_until(lambda: worker_of(site), what="maildrop process")
+        end_it()
+        time.sleep(0.5)
+        assert worker_of(site) == worker, site.log()
+        os.unlink(lock)
+        wait_until(lambda: worker_of(site) is None, what="the end of the update")
+        assert site.read_spool() == mailbox(3)[len(message(1)):], site.log()
+        client.close()
+
+
+def kick_over_journal(_):
+    """An update was interrupted. Who kicks the session that would complete it gets it completed all the same."""
+    with Site({"failed-login-delay": "0"}) as site:
+        folder = os.path.join(site.state, "v", "ada")
+        want = interrupt(site, "ada", folder, large_mailbox(300), range(1, 301, 2), lambda content: site.put_spool("ada", content))
+        lock = os.path.join(site.spool, "ada.lock")
+        if os.path.exists(lock):
+            os.unlink(lock)
+        with open(lock, "w") as file:
+            file.write(f"{os.getpid()}\n")
+        site.start()
+        wait_until(lambda: os.path.exists(os.path.join(site.state, "control")), what="the server")
+        client = Pop(site.connect())
+        client.ok("USER ada")
+        client.send(b"PASS " + site.password.encode() + b"\r\n")
+        first = wait_until(lambda: worker_of(site), what="maildrop process")
+        assert "1 session told to end" in ask(site, "--kick", "ada")
+        second = wait_until(lambda: worker_of(site) if worker_of(site) != first else None, what="recovery")
+        assert os.path.exists(os.path.join(folder, "journal")) and second != first
+        os.unlink(lock)
+        wait_until(lambda: not os.path.exists(os.path.join(folder, "journal")), what="the end of the recovery; log: " + site.log())
+        assert site.read_spool() == want
+        client.close()
 
 
 def start_counting(site):
@@ -153,7 +238,7 @@ def places(site):
         assert b"metrics-listen" in site.run([program("popper"), "--check", "-f", site.config], check=False).stderr, wrong_place
 
 
-CASES = {"who": who, "counters": counters, "places": places}
+CASES = {"who": who, "kick": kick, "kick-over-journal": kick_over_journal, "counters": counters, "places": places}
 
 
 def main():

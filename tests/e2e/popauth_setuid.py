@@ -210,6 +210,25 @@ class SetUid(SetUidBase):
         self.assertEqual(os.lstat("/etc/pop.auth-lock").st_uid, SET_UID_OWNER)
         self.check(self.popauth("-list", "ALL", uid=SET_UID_OWNER), 0, "ada             : APOP SCRAM disabled", "stdout")
 
+    def test_root_is_told_of_a_folder_that_the_owner_may_not_search(self):
+        folder = os.path.join(self.folder, "closed")
+        path = os.path.join(folder, "sub", "pop.auth")
+        os.makedirs(os.path.dirname(path))
+        # Open to a group of root, which is none of the owner's.
+        os.chmod(folder, 0o750)
+        for args in (["-init"], ["-init", "-safe"], ["-list", "ALL"], ["-user", "ada", "-stdin"], ["-check", "ada", "-stdin"], ["-delete", "ada"], ["-disable", "ada"],
+                     ["-export", "-"], ["-import", "-"], ["-backup", path + ".old"], ["-compact"]):
+            self.check(self.popauth("-db", path, *args, stdin=b"x\n", uid=0), 1, f"may not search the folder {folder};")
+            self.assertEqual(os.listdir(os.path.dirname(path)), [], args)
+        os.chmod(folder, 0o711)
+        os.chmod(os.path.dirname(path), 0o755)
+        self.check(self.popauth("-db", path, "-init", uid=0), 0)
+        self.check(self.popauth("-db", path, "-user", "ada", "-stdin", stdin=b"x\n", uid=0), 0)
+        self.check(self.popauth("-db", path, "-list", "ALL", uid=0), 0, "ada", "stdout")
+        # A name without a folder.
+        os.chmod(os.path.dirname(path), 0o700)
+        self.check(self.popauth("-db", "pop.auth", "-list", "ALL", uid=0, cwd=os.path.dirname(path)), 1, "may not search the folder .;")
+
     def test_set_uid_to_root_is_refused(self):
         os.mkdir(os.path.join(self.folder, "rooted"))
         path = os.path.join(self.folder, "rooted", "popauth")

@@ -42,7 +42,11 @@ class OwnDatabase(Own):
     def test_wrong_use(self):
         for args in (["-nonsense"], ["-user"], ["-delete"], ["-user", "-stdin"], ["a"], ["-safe"], ["-list", "-stdin"],
                      ["-user", "a", "-delete", "a"]):
-            self.check(self.popauth(*args), 1, "usage: popauth")
+            done = self.popauth(*args)
+            self.check(done, 1, "usage: popauth")
+            lines = done.stderr.decode().splitlines()
+            self.assertEqual(len(lines), 2)  # what is wrong is not pushed off the screen
+            self.assertTrue(lines[0].startswith("popauth: ") and lines[1].endswith("popauth -help lists the options"), lines)
         self.check(self.popauth("x" * 2000), 1, "argument too long")
         self.check(self.popauth(*["-safe"] * 30), 1, "too many arguments")
 

@@ -4,6 +4,7 @@
 import json
 import os
 import pty
+import re
 import resource
 import shutil
 import signal
@@ -246,6 +247,38 @@ def broken(folder):
     print(f"{len(cases)} files")
 
 
+def advised(*arguments):
+    """{id: command} of what is above a note and is mended by a command of ours."""
+    out = {}
+    for one in json.loads(popcert("check", "--json", *arguments, code=None).stdout)["findings"]:
+        command = re.match(r"popcert ((?:install|init) --force --file \S+ (?:--host )?\S+)", one["remedy"])
+        if command and one["level"] in ("warning", "critical") and one["id"] != "key-encrypted":  # which asks for a pass phrase
+            out[one["id"]] = command.group(1)
+    return out
+
+
+def advice(folder):
+    """What check says is done in one step: the finding is gone then, and nobody points back."""
+    maker = Maker(folder)
+    done = set()
+    for name, (text, _, _) in broken_installations(maker).items():
+        path = write(f"{folder}/{name.replace(' ', '-')}.pem", text, 0o600)
+        where = ("--host", HOST, "--file", path, "--ca-file", maker.root)
+        before = advised(*where)
+        for finding, command in before.items():
+            write(path, text, 0o600)
+            popcert(*command.replace(" FILE...", f" {path}").split())
+            assert finding not in findings(*where)[0], (name, finding, command)
+            done.add((finding, command.split()[0]))
+    assert {("authority-served", "init"), ("authority-served", "install"), ("no-names", "init"), ("chain-order", "install"), ("weak-key", "init"),
+            ("weak-signature", "init"), ("no-certificate", "init"), ("stray-certificates", "install"), ("byte-order-mark", "install")} <= done, done
+    # The two that pointed at each other.
+    own = write(f"{folder}/own.pem", maker.pem(maker.self_authority_key, maker.self_authority), 0o600)
+    for arguments in (("install", "--file", f"{folder}/other.pem", own), ("renew", "--force", "--file", own)):
+        said = popcert(*arguments, code=4).stderr
+        assert "popcert init --force --host NAME makes a new pair" in said and "popcert install" not in said and not os.path.exists(f"{folder}/other.pem"), said
+
+
 def files(folder, maker, good):
     """Modes, owners, places."""
     path = write(f"{folder}/open.pem", good, 0o644)
@@ -269,7 +302,7 @@ def files(folder, maker, good):
     assert findings("--file", der)[0]["not-pem"] == "critical"
 
 
-CASES = {"init": init, "authority": authority, "install": install, "hooks": hooks, "broken": broken}
+CASES = {"init": init, "authority": authority, "install": install, "hooks": hooks, "broken": broken, "advice": advice}
 
 
 def main():

@@ -109,7 +109,14 @@ def serve():
         case.run("--undo", "ada", code=REPAIRED)
         assert site.read_spool() == damaged() + message(6)
         assert case.ledgers() == []
-        case.run("--undo", "ada", code=FAILED)
+        assert "no repair of it is left to take back" in case.run("--undo", "ada", code=FAILED)
+        folder = os.path.join(site.state, "v", "ada")
+        (undone,) = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".undone")]
+        for verb in ("--undo", "--verify"):
+            for name in (undone, undone[:-len("undone")] + "ledger"):
+                text = case.run(verb, name, code=FAILED)
+                assert name + ": this repair was taken back already" in text and (name == undone or undone in text), text
+        assert "taken back already" in case.run("--undo", os.path.basename(undone), code=FAILED)
         case.run("--repair", "ada", code=REPAIRED)
         assert case.bodies() == want + [without_first_line(message(6))[:-1]]
         case.run("--undo", case.ledgers()[0], code=REPAIRED)
@@ -167,6 +174,28 @@ def ledger():
         case.run("--undo", path, code=REPAIRED)
         with open(spool, "rb") as file:
             assert file.read() == damaged()
+        named(case, ledgers)
+
+
+def named(case, ledgers):
+    """JSON names a spool and its ledger as they are called; a name that is no text has its octets beside it."""
+    for name, text in ((b"b\xc3\xbccher \"1\"\\", True), (b"b\xfccher", False)):
+        path = os.path.join(os.fsencode(case.site.home), name)
+        with open(path, "wb") as file:
+            file.write(damaged())
+        case.site.own(case.site.home)
+        done = case.site.run([program("popcheck"), "--ledger-dir", ledgers, "--json", "--repair", path], check=False)
+        (one,) = json.loads(done.stdout.decode("utf-8"))
+        assert one["result"] == "repaired", one
+        for member in ("spool", "ledger"):
+            assert (member + "_hex" in one) != text, one
+            octets = one[member].encode() if text else bytes.fromhex(one[member + "_hex"])
+            assert octets == path if member == "spool" else os.path.exists(octets), (octets, one)
+            assert text or one[member].count("\ufffd") == 1, one
+        # In texts for people no octet goes to the terminal that it might obey.
+        for verb, code in (("--undo", REPAIRED), ("--undo", FAILED), ("--repair", REPAIRED)):
+            said = case.run("--ledger-dir", ledgers, verb, path, code=code)
+            assert text == ("\\xfccher-" not in said), said
 
 
 def killed():
@@ -259,8 +288,9 @@ def commands():
     """Exit codes, explanations, JSON, all spools, standard input."""
     with Site(users=("ada", "bob")) as site:
         case = Case(site)
-        case.run("--nonsense", code=USAGE)
-        case.run("--repair", "--undo", "ada", code=USAGE)
+        for wrong in (("--nonsense",), ("--repair", "--undo", "ada"), ("--jobs", "x")):
+            done = site.run([program("popcheck"), *wrong], check=False)
+            assert done.returncode == USAGE and re.fullmatch(rb"popcheck: [^\n]+; popcheck --help lists the options\n", done.stderr), done
         case.run("--explain", "no-such-thing", code=USAGE)
         assert "glued-message (error)" in case.run("--explain", "glued-message", code=CLEAN)
         assert case.run("--explain", "all", code=CLEAN).count("repair: ") >= 35
@@ -321,6 +351,44 @@ def surroundings():
         os.unlink(bob)
 
 
+def holes():
+    """A file that claims terabytes is named at once, and not read; one with holes that can be read is read, repaired and proven."""
+    with Site(users=("ada", "bob", "cyd")) as site:
+        case = Case(site)
+        ada, bob, cyd = (site.put_spool(name, mailbox(3)) for name in ("ada", "bob", "cyd"))
+        end = os.path.getsize(ada)
+        os.truncate(ada, 1 << 42)
+        with open(ada, "rb") as file:
+            if os.lseek(file.fileno(), 0, os.SEEK_HOLE) == 1 << 42:
+                skip("this file system tells of no holes")
+        with open(bob, "r+b") as file:
+            file.seek(1 << 42)
+            file.write(message(4))
+        os.truncate(cyd, end + (1 << 20))
+        seen = {os.path.basename(one["spool"]): one for one in json.loads(case.run("--all", "--json", code=FINDINGS, timeout=60))}
+        (found,) = seen["ada"]["findings"]
+        block = found["offset"]
+        assert found["id"] == "holes" and end <= block < end + (1 << 20) and found["length"] == (1 << 42) - block, found
+        assert seen["ada"]["size"] == sum(seen["ada"]["octets"].values()) == 1 << 42
+        assert [one["id"] for one in seen["cyd"]["findings"]] == ["nul-tail"] and seen["cyd"]["messages"] == 3, seen["cyd"]
+        for verb in ("--repair", "--dry-run"):
+            for name in ("ada", "bob"):
+                text = case.run(verb, name, code=FINDINGS, timeout=60)
+                assert "error   holes" in text and "nothing was changed" in text and "to repair:" not in text, text
+        assert f"there is nothing from octet {block} to {1 << 42}: fallocate -c -o {block} -l {(1 << 42) - block} {bob}" in text, text
+        # A repair that is to be taken back, when the spool has become one.
+        case.run("--repair", "cyd", code=REPAIRED)
+        assert site.read_spool("cyd") == mailbox(3)
+        assert "proven: " in case.run("--verify", *case.ledgers("cyd"), code=CLEAN)
+        os.truncate(cyd, 1 << 42)
+        assert "truncate -s" in case.run("--undo", "cyd", code=FAILED, timeout=60)
+        # What is said mends it.
+        command = re.search(r"truncate -s \d+ \S+(?=\))", case.run("ada", code=FINDINGS)).group()
+        site.run(command.split(), check=True)
+        case.run("--repair", "ada")
+        assert site.read_spool() == mailbox(3), os.path.getsize(ada)
+
+
 def asked():
     """A doubtful place is left alone, changed when asked, and asked about; an open session keeps its offsets."""
     with Site(users=("ada", "bob")) as site:
@@ -328,8 +396,16 @@ def asked():
         doubtful = message(1)[:-1] + b"\nFrom bob@example.org Fri Nov 30 10:11:12 2012\nas he wrote\n\n" + message(2)
         quoted = doubtful.replace(b"\nFrom bob", b"\n>From bob")
         site.put_spool("bob", doubtful)
-        case.run("--repair", "bob", code=FINDINGS)
+        for verb in ((), ("--repair",)):
+            text = case.run(*verb, "bob", code=FINDINGS)
+            assert "to be asked: popcheck --repair --ask bob" in text and "to repair:" not in text, text
         assert site.read_spool("bob") == doubtful
+        # What no repair mends is said, before and behind one.
+        site.put_spool("ada", message(1).replace(b"\nSubject", b"\nX-Lost: \0\nSubject") + message(2)[:-2])
+        text = case.run("--repair", "ada", code=REPAIRED)
+        assert "no change for damaged-header" in text, text
+        text = case.run("--repair", "ada", code=FINDINGS)
+        assert "no repair mends this" in text and "to repair:" not in text and "to be asked:" not in text, text
         case.run("--repair", "--ask", "bob", code=FINDINGS, input=b"n\n")
         assert site.read_spool("bob") == doubtful
         case.run("--repair", "--ask", "bob", code=REPAIRED, input=b"y\n")
@@ -384,5 +460,5 @@ def page():
 
 
 if __name__ == "__main__":
-    {"serve": serve, "ledger": ledger, "killed": killed, "deliveries": deliveries, "commands": commands, "surroundings": surroundings,
+    {"serve": serve, "ledger": ledger, "killed": killed, "deliveries": deliveries, "commands": commands, "surroundings": surroundings, "holes": holes,
      "asked": asked, "page": page}[sys.argv[1]]()

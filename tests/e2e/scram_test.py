@@ -96,6 +96,7 @@ def refuse(site):
     for header in ("p=tls-exporter,,", "p=tls-unique,,", "x,,"):
         assert Exchange(site, header=header).refused == syntax, header
     assert Exchange(site, user="a=b").refused == syntax
+    wait_until(lambda: "to ada from host (127.0.0.1) 127.0.0.1 [wrong password (SCRAM-SHA-256)]" in site.log(), what="log line")
 
 
 def give_up(site):

@@ -227,6 +227,55 @@ def check_says_all_at_once(site):
     os.chmod(site.spool, 0o700)
 
 
+def check_names_option_and_line(site):
+    """Each value of a list is named where it stands; what the start alone would run into is tried; and it is said what was read."""
+    port = free_port()
+    assert not site.options, "six lines stand in front"
+
+    def check(*wanted, code=3, not_said=(), text=""):
+        site.write_config()
+        with open(site.config, "a") as file:
+            file.write(text)
+        done = site.run([program("popper"), "--check", "-f", site.config], check=False)
+        said = done.stderr.decode()
+        assert done.returncode == code, (text, done)
+        for one in wanted:
+            assert one.replace("CONF", site.config) in said, (one, said)
+        for one in not_said:
+            assert one not in said, (one, said)
+        return done.stdout.decode()
+
+    check('listen (CONF line 8) = "127.0.0.1:pop": the port must be', not_said=("line 7", "line 9"),
+          text=f"set listen = 127.0.0.1:{port}\nset listen = 127.0.0.1:pop\nset listen = 127.0.0.2:{port}\n")
+    check('listen (CONF line 7) = "192.0.2.77:1100": bind: Cannot assign requested address; this host does not have the address', text="set listen = 192.0.2.77:1100\n")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert "is sound" in check(not_said=("bind",), code=0, text=f"set listen = 127.0.0.1:{taken.getsockname()[1]}\n"), "the server may be running"
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as file:
+        restricted = int(file.read()) > 109
+    if restricted and site.uid != 0:
+        check('warning: listen (CONF line 7) = "127.0.0.1:109": bind: Permission denied; ports below 1024 are root\'s', code=0, text="set listen = 127.0.0.1:109\n")
+    missing, plain = os.path.join(site.root, "missing"), os.path.join(site.root, "plain")
+    with open(plain, "w"):
+        pass
+    check(f"pid-file (CONF line 7): folder {missing}: No such file or directory; the server will not start", text=f"set pid-file = {missing}/pid\n")
+    check(f"pid-file (CONF line 7): {plain} is not a folder", text=f"set pid-file = {plain}/pid\n")
+    check(f"pid-file (CONF line 7): {site.state} is a folder", text=f"set pid-file = {site.state}\n")
+    if site.uid != 0:
+        check("pid-file (CONF line 7): folder /proc: Permission denied", text="set pid-file = /proc/pid\n")
+    check(f"warning: tracefile (CONF line 7): folder {missing}: No such", f"warning: metrics-listen (CONF line 8): folder {missing}: No such", code=0,
+          text=f"set tracefile = {missing}/trace\nset metrics-listen = {missing}/socket\n")
+    check(f"spool-dir (CONF line 7): {plain}: not a folder", not_said=("Permission denied",), text=f"set spool-dir = {plain}\n")
+    check('CONF line 7: auth-backends: expected comment or end of line, found "pam"; a value with blanks stands in quotes: set auth-backends = "database ..."', code=2,
+          text="set auth-backends = database pam\n")
+    os.unlink(plain)
+    assert check(code=0) == f"configuration is sound (read: {site.config})\n"
+    assert not os.path.exists(missing)
+    bare = site.run([program("popper"), "--check", f"--spool-dir={site.spool}", f"--state-dir={site.state}", f"--auth-db={site.database}"])
+    assert bare.stdout.startswith(b"configuration is sound (no file was read: the defaults, and what the command line says"), bare
+
+
 def faults(site):
     """Each fault at start: message with place, cause and remedy; documented exit code."""
     def attempt(want_code, *want_texts, **options):
@@ -252,10 +301,17 @@ def faults(site):
     wrong = site.run([program("popper"), "--no-such-option"], check=False)
     assert wrong.returncode == 1 and b"--help" in wrong.stderr, wrong
     site.write_config()
+    for words in (["foo"], ["--foreground", "-f", site.config, "foo"], ["--check", "-f", site.config, "foo"], ["127.0.0.1:pop"]):
+        wrong = site.run([program("popper"), *words], check=False)
+        assert wrong.returncode == 1 and b'listen (command line) = "' in wrong.stderr and b"--help" in wrong.stderr, (words, wrong)
+    for words in (["--who", "foo"], ["--kick", "ada", "foo"], ["--metrics", "foo"], ["--compare-uidl", "ada", "--against", "x", "foo"]):
+        wrong = site.run([program("popper"), "-f", site.config, *words], check=False)
+        assert wrong.returncode == 1 and b'"foo" is one argument too many' in wrong.stderr, (words, wrong)
     good = site.run([program("popper"), "--check", "-f", site.config])
     assert b"configuration is sound" in good.stdout
     check_finds_what_refuses_every_login(site)
     check_says_all_at_once(site)
+    check_names_option_and_line(site)
     site.write_config()
     printed = site.run([program("popper"), "--print-config", "-f", site.config]).stdout
     assert b"# command line" not in printed and f"# {site.config} line 1".encode() in printed, printed
@@ -311,7 +367,17 @@ def missing_later(site):
     assert answer.startswith(b"-ERR [SYS/TEMP]"), answer
     client.close()
     os.rename(site.state + ".gone", site.state)
+    client = Pop(site.connect())  # greeted while it was there: its login finds out
     os.rename(site.database, site.database + ".gone")
+    with open(site.database, "w") as file:
+        file.write("nothing of popauth's" * 1000)
+    os.chmod(site.database, 0o600)
+    site.own(site.database)
+    assert client.command("USER ada").startswith(b"+OK") and client.command(f"PASS {PASSWORD}").startswith(b"-ERR [SYS/TEMP]")
+    wait_until(lambda: f"login of ada: accounts cannot be looked up: POP authentication DB {site.database}" in site.log(), what="log line; " + site.log())
+    assert "DB not available: POP" not in site.log()
+    client.close()
+    os.unlink(site.database)
     client = Pop(site.connect())
     client.send((f"USER ada\r\nPASS {PASSWORD}\r\n" * 50).encode())
     answers = client.file.read()

@@ -79,7 +79,7 @@ def refused(site, user, reason, word=WORD):
     before = len(site.log())
     answer = attempt(site, user, word)
     assert answer == f'-ERR [AUTH] Password supplied for "{user}" is incorrect.\r\n'.encode(), (user, answer, site.log()[before:])
-    line = f"[AUTH] Failed attempted login to {user} from host (127.0.0.1) 127.0.0.1 [{reason}]"
+    line = f"[AUTH] Failed attempted login to {user} from host (127.0.0.1) 127.0.0.1 [{reason} (USER/PASS)]"
     wait_until(lambda: line in site.log()[before:], what=line)
     lines = site.log()[before:]
     assert lines.count(line) == 1, (line, lines)

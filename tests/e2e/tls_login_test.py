@@ -11,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 sys.path.insert(0, HERE)
 from certificates import write  # noqa: E402
-from harness import Pop  # noqa: E402
+from harness import Pop, wait_until  # noqa: E402
 from scram_test import Exchange  # noqa: E402
 from tls_site import context_for, secure, stls  # noqa: E402
 from tls_test import capabilities, play, session  # noqa: E402
@@ -41,6 +41,7 @@ def channel_binding(site):
     assert b"3 visible" in exchange.client.command("")
     exchange.client.ok("QUIT")
     assert begin(binding=b"x" * 32).final().startswith(b"-ERR [AUTH]"), "another channel"
+    wait_until(lambda: " (SCRAM-SHA-256-PLUS)]" in site.log(), what="log line")
     assert begin(header="n,,", binding=b"").refused.startswith(b"-ERR"), "PLUS without a binding"
     assert begin(header="y,,", binding=b"", mechanism="SCRAM-SHA-256").refused.startswith(b"-ERR"), "the client was shown no PLUS"
     assert begin(header="p=tls-unique,,").refused.startswith(b"-ERR"), "a type that is not offered"
@@ -78,6 +79,7 @@ def external(site):
     client.ok("QUIT")
     client = with_certificate(site, ada)
     assert client.command("AUTH EXTERNAL " + base64.b64encode(b"bob").decode()).startswith(b"-ERR [AUTH]"), "as somebody else"
+    wait_until(lambda: " (EXTERNAL)]" in site.log(), what="log line")
     client.login()
     client.ok("QUIT")
     rsa = client_certificate(site, "rsa-ada", site.maker.new_key("rsa-ada", 2048))

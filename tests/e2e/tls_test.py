@@ -241,7 +241,31 @@ def broken(site):
     site.own(site.certificate)
     assert b"everybody can read" in site.run([program("popper"), "--check", "-f", site.config], check=False).stderr
     assert fingerprint(site, context) == before
+    write(site.certificate, good, 0o600)
+    site.own(site.certificate)
+    check_names_the_file(site)
     print(f"{len(cases)} installations, {refused} refused")
+
+
+def check_names_the_file(site):
+    """--check says which option names the file that cannot be used, and in which line; with a file that is no certificate it does not say that a key is in it."""
+    plain, missing = os.path.join(site.root, "plain"), os.path.join(site.root, "missing.pem")
+    write(plain, "root:x:0:0:root:/root:/bin/bash\n", 0o600)
+    site.own(plain)
+    for text, *wanted in ((f"set tls-more-cert-files = {site.certificate}\nset tls-more-cert-files = {missing}\n", "tls-more-cert-files (CONF line 10): ", "No such file"),
+                          (f"set tls-more-cert-files = {plain}\n", f"certificate file {plain} of tls-more-cert-files (CONF line 9): ", "there is no certificate in the file"),
+                          (f"set tls-client-ca-file = {missing}\n", "tls-client-ca-file (CONF line 9): ", "No such file"),
+                          (f"set tls-client-ca-file = {plain}\n", f"certificate file {plain} of tls-client-ca-file (CONF line 9): ", "there is no certificate in the file"),
+                          (f"set tls-private-key-file = {missing}\n", "tls-private-key-file (CONF line 9): ", "No such file"),
+                          ("set tls-server-cert-file = /etc/passwd\n", "tls-server-cert-file (CONF line 9): certificate file /etc/passwd: everybody can read it (mode 0644), and",
+                           "if not, name another file")):
+        site.write_config()
+        with open(site.config, "a") as file:
+            file.write(text)
+        done = site.run([program("popper"), "--check", "-f", site.config], check=False)
+        said = done.stderr.decode()
+        assert done.returncode == 3 and all(one.replace("CONF", site.config) in said for one in wanted), (text, said)
+        assert "holds a private key" not in said
 
 
 def key_octets(path):

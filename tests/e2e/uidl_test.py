@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""--compare-uidl and --import-uidl against files and against a live server."""
+"""--compare-uidl and --import-uidl against files and against a live server. Usage: uidl_test.py [root] (in a private mount namespace)."""
+import fcntl
 import hashlib
 import os
 import re
+import signal
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import PASSWORD, Pop, Site, message, program  # noqa: E402
+from harness import PASSWORD, Pop, Site, enter_private_namespace, mailbox, message, program, wait_until  # noqa: E402
+import privilege_test  # noqa: E402
 
 
 def run(site, action, against, password=None):
@@ -148,5 +153,42 @@ def main():
     return 0
 
 
+def as_root():
+    """A spool folder that belongs to root and the group mail: the lock file is made as for a login, and nothing that stands there is followed."""
+    enter_private_namespace()
+    with Site(users=(), uid=0) as site:
+        privilege_test.prepare(site)
+        site.write_config(**{"mail-lock-timeout": "1"})
+        known = write(site, "answer", "".join(f"{i} known-{i}\n" for i in range(1, 6)))
+        lock = "/var/mail/ada.lock"
+        for action, want in (("--compare-uidl", 6), ("--import-uidl", 0), ("--compare-uidl", 0)):
+            before = os.stat("/var/mail").st_mtime_ns
+            code, text = run(site, action, known)
+            assert code == want and "warning" not in text and "alone" not in text, (action, code, text)
+            assert os.stat("/var/mail").st_mtime_ns != before, "a lock file was made"
+            assert sorted(os.listdir("/var/mail")) == ["ada", "toor"], "and removed"
+        target = os.path.join(site.root, "target")
+        os.symlink(target, lock)
+        code, text = run(site, "--compare-uidl", known)
+        assert code == 3 and "lock" in text and not os.path.lexists(target) and os.path.islink(lock), (code, text)
+        os.unlink(lock)
+        # Who ends us ends the work; its lock file does not stay.
+        site.write_config(**{"mail-lock-timeout": "100"})
+        with open("/var/mail/ada", "rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            work = subprocess.Popen([program("popper"), "-f", site.config, "--compare-uidl", "ada", "--against", known], stderr=subprocess.PIPE)
+            before = os.stat("/var/mail").st_mtime_ns
+            wait_until(lambda: os.stat("/var/mail").st_mtime_ns != before, what="a lock file")
+            time.sleep(0.2)
+            work.send_signal(signal.SIGTERM)
+            _, said = work.communicate(timeout=20)
+            assert work.returncode == 3 and b"killed by signal 15" in said, (work.returncode, said)
+        assert sorted(os.listdir("/var/mail")) == ["ada", "toor"]
+        assert not [name for name in os.listdir("/tmp") if name.startswith("popper-compare.")]
+        with open("/var/mail/ada", "rb") as file:
+            assert file.read() == mailbox(5)
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_root() if sys.argv[1:] == ["root"] else main())

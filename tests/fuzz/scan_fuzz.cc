@@ -80,7 +80,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto whole = scan(spool, size + 1, random, mbox::Kernel::best);
   check_reference(spool, whole);
   for (const auto& [largest, kernel] :
-       {std::pair{std::size_t{1}, mbox::Kernel::best}, std::pair{std::size_t{90}, mbox::Kernel::sse2},
+       {std::pair{std::size_t{1}, mbox::Kernel::best}, std::pair{std::size_t{90}, mbox::Kernel::sse2}, std::pair{std::size_t{300}, mbox::Kernel::avx2},
         std::pair{std::size_t{900}, mbox::Kernel::portable}}) {
     const auto pieces = scan(spool, largest, random, kernel);
     require(pieces.has_value() == whole.has_value(), "pieces and whole agree on what a mailbox is");

@@ -13,6 +13,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
+from children import dies_with_us  # noqa: E402
 from harness import TOP, bin_dir, enter_private_namespace, free_port, skip, wait_until  # noqa: E402
 
 BUILD = os.path.dirname(bin_dir())
@@ -21,7 +22,7 @@ CLIENTS = ("fetchmail mpop getmail6 nmh mutt alpine s-nail mailutils curl python
 
 
 def run(argv, **more):
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, **{"timeout": 900, **more})
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, preexec_fn=dies_with_us(), **{"timeout": 900, **more})
     if done.returncode != 0:
         raise AssertionError(f"{argv}: exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done.stdout
@@ -121,7 +122,8 @@ class Service:
         self.log = open(os.path.join(tree.path, "var/log/popper.test"), "w+")
         # Nothing starts before the first client; bind is systemd's there.
         self.process = subprocess.Popen([activate, "-l", f"127.0.0.1:{self.port}", "-l", f"127.0.0.1:{self.tls_port}", "--fdname=pop3:pop3s", "chroot", tree.path, "setpriv",
-                                         "--bounding-set", "-all," + kept, *command, "--log-target=stderr"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+                                         "--bounding-set", "-all," + kept, *command, "--log-target=stderr"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                        preexec_fn=dies_with_us())
         wait_until(lambda: "Listening on" in self.text() or self.process.poll() is not None, what="socket activation")
 
     def text(self):
@@ -184,8 +186,10 @@ def main():
         service = Service(tree)
         try:
             print(tree.inside("python3", "/srv/tests/package/clients_inside.py", str(service.port), str(service.tls_port), *[word for word in sys.argv[1:] if word != "--keep"]), end="")
-        except AssertionError:
+        except BaseException:
             print(service.text()[-4000:])
+            service.process.terminate()
+            service.process.wait(30)
             raise
         service.stop()
         upgrade_and_remove(tree, package)

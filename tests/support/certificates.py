@@ -117,6 +117,8 @@ class Maker:
     bare = property(lambda self: self.issue("bare", self.bare_key, names=False))
     self_sha1_key = property(lambda self: self.new_key("selfsha1"))
     self_sha1 = property(lambda self: self.issue("selfsha1", self.self_sha1_key, digest="sha1"))
+    self_authority_key = property(lambda self: self.new_key("selfauthority"))
+    self_authority = property(lambda self: self.issue("selfauthority", self.self_authority_key, authority=True))
     stranger_key = property(lambda self: self.new_key("stranger"))
     stranger = property(lambda self: self.issue("stranger", self.stranger_key, subject="Stranger", authority=True))
     stranger_leaf_key = property(lambda self: self.new_key("strangerleaf"))
@@ -140,6 +142,8 @@ def broken_installations(maker):
         "expires soon": (maker.pem(maker.key, maker.soon, maker.middle), {"expires-soon": "warning"}, 1),
         "no intermediate": (maker.pem(maker.key, maker.leaf), {"chain-incomplete": "critical"}, 2),
         "reversed chain": (maker.pem(maker.key, maker.middle, maker.leaf), {"chain-order": "critical", "no-names": "critical", "authority-served": "critical"}, 2),
+        "root first": (maker.pem(maker.key, maker.root, maker.leaf, maker.middle), {"chain-order": "critical", "no-names": "critical", "authority-served": "critical"}, 2),
+        "authority for a server": (maker.pem(maker.self_authority_key, maker.self_authority), {"no-names": "critical", "authority-served": "critical", "self-signed": "note"}, 2),
         "two reversed issuers": (maker.pem(maker.key, maker.deep, maker.middle, maker.lower), {"chain-order": "critical"}, 2),
         "stranger in the chain": (maker.pem(maker.key, maker.leaf, maker.middle, maker.stranger), {"stray-certificates": "warning", "root-included": "note"}, 1),
         "root included": (maker.pem(maker.key, maker.leaf, maker.middle, maker.root), {"root-included": "note"}, 0),

@@ -11,6 +11,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from children import dies_with_us, end_on_sigterm  # noqa: E402
+
 SKIPPED = 77
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # A uid without a name: the server must do without one, as in a container.
@@ -60,6 +63,7 @@ def enter_private_namespace():
     if os.geteuid() != 0:
         skip("needs root for a private mount namespace")
     if os.environ.get("QPOP_TEST_NAMESPACE") == "1":
+        end_on_sigterm()
         return
     # In a chroot the root is no mount, so its propagation cannot be changed; it need not be when nothing is shared.
     propagation = "private"
@@ -69,7 +73,8 @@ def enter_private_namespace():
             if any(" shared:" in line for line in file):
                 skip("this chroot shares its mounts with others")
     environment = dict(os.environ, QPOP_TEST_NAMESPACE="1")
-    sys.exit(subprocess.run(["unshare", "-m", "--propagation", propagation, sys.executable, *sys.argv], env=environment, check=False).returncode)
+    sys.exit(subprocess.run(["unshare", "-m", "--propagation", propagation, sys.executable, *sys.argv], env=environment, check=False,
+                            preexec_fn=dies_with_us()).returncode)
 
 
 class Site:

@@ -189,6 +189,7 @@ BOOST_FIXTURE_TEST_CASE(meta_record_missing_or_damaged, Fixture) {
   BOOST_TEST((open().error().kind() == ErrorKind::malformed));
   spoil("");
   BOOST_TEST((open().error().kind() == ErrorKind::malformed));
+  BOOST_TEST(open().error().message() == "POP authentication DB " + path + ": there is no meta record; popauth did not make this file");
 }
 
 struct RuleCase {

@@ -47,7 +47,7 @@ struct Fixture {
     account.sealed_apop = *authdb::seal_apop(database->meta(), "ada", base::Secret{"tanstaaf"});
     return database->update("ada", [&](const auto&) -> base::Result<authdb::Account> { return account; }).has_value();
   }
-  void start(bool ask_system = false, std::int64_t delay_s = 0) {
+  void start(bool ask_system = false, std::int64_t delay_s = 0, ipc::LoginMechanismSet mechanisms = ipc::kAllMechanisms) {
     auto pair = ipc::Channel::pair();
     BOOST_REQUIRE(pair.has_value());
     pid = ::fork();
@@ -60,6 +60,7 @@ struct Fixture {
       begin.failed_login_delay_s = delay_s;
       begin.server_name = "pop.example.org";
       begin.ask_system = ask_system;
+      begin.mechanisms = mechanisms;
       begin.monitor = std::move(pair->second);
       ::_exit(authenticator::run_authenticator(std::move(begin)));
     }
@@ -128,12 +129,50 @@ bool is_closed(const ipc::Channel& session) {
   return !frame && frame.error().kind() == base::ErrorKind::not_found;
 }
 
+struct Attack {
+  const char* name;
+  std::function<void(const ipc::Channel&)> run;
+};
+
 BOOST_FIXTURE_TEST_CASE(greeting_names_what_can_be_used, Fixture) {
   start();
   ipc::SessionGreeting greeting;
   auto one = session(std::byte{1}, &greeting);
   BOOST_TEST(greeting.stamp.view().starts_with("<"));
   BOOST_TEST(sasl::list(greeting.mechanisms) == "SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN");
+}
+
+BOOST_FIXTURE_TEST_CASE(what_the_administrator_does_not_allow_is_neither_offered_nor_taken, Fixture) {
+  start(false, 0, ipc::bit(ipc::LoginMechanism::password) | ipc::bit(ipc::LoginMechanism::login));
+  ipc::SessionGreeting greeting;
+  auto one = session(std::byte{1}, &greeting);
+  BOOST_TEST(greeting.stamp.view().empty());
+  BOOST_TEST(sasl::list(greeting.mechanisms) == "LOGIN");
+  const auto by_password = [](const ipc::Channel& session, ipc::LoginMechanism mechanism) {
+    ipc::VerifyPassword request;
+    request.user.set("ada");
+    request.password.set("tanstaaf");
+    request.mechanism = mechanism;
+    (void)session.send(request);
+  };
+  const std::array attacks{
+      Attack{"CRAM-MD5", [](const auto& session) { (void)session.send(ipc::CramBegin{}); }},
+      Attack{"SCRAM-SHA-256", [](const auto& session) { (void)session.send(ipc::ScramBegin{}); }},
+      Attack{"APOP", [](const auto& session) { (void)session.send(ipc::VerifyApop{}); }},
+      Attack{"PLAIN", [&](const auto& session) { by_password(session, ipc::LoginMechanism::plain); }},
+      Attack{"a password by another mechanism", [&](const auto& session) { by_password(session, ipc::LoginMechanism::scram); }},
+      Attack{"a password by no mechanism", [&](const auto& session) { by_password(session, ipc::LoginMechanism{4711}); }},
+  };
+  for (const auto& attack : attacks) {
+    auto other = session(std::byte{7});
+    attack.run(other);
+    BOOST_TEST(is_closed(other), attack.name);
+    BOOST_TEST(nothing_told(), attack.name);
+  }
+  by_password(one, ipc::LoginMechanism::login);
+  ipc::LoginAccepted accepted;
+  BOOST_REQUIRE(told(accepted));
+  BOOST_TEST((accepted.mechanism == ipc::LoginMechanism::login));
 }
 
 BOOST_FIXTURE_TEST_CASE(monitor_knows_and_decides_before_the_session_is_told, Fixture) {
@@ -216,11 +255,6 @@ BOOST_FIXTURE_TEST_CASE(scram_logs_in_when_the_client_has_seen_our_proof, Fixtur
   BOOST_REQUIRE(prove(one, "wrong"));
   BOOST_TEST((verdict_of(one) == ipc::Verdict::refused));
 }
-
-struct Attack {
-  const char* name;
-  std::function<void(const ipc::Channel&)> run;
-};
 
 BOOST_FIXTURE_TEST_CASE(captured_session_is_let_go_of_and_logs_in_nobody, Fixture) {
   start();

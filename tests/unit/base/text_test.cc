@@ -58,6 +58,20 @@ BOOST_AUTO_TEST_CASE(escaping_leaves_no_control_byte_and_respects_the_limit) {
   BOOST_TEST(escape_untrusted(long_name, 40).size() <= 43U);
 }
 
+BOOST_AUTO_TEST_CASE(a_json_string_is_utf8_whatever_goes_in) {
+  struct Case {
+    std::string_view bytes, want;
+    bool utf8 = true;
+  };
+  for (const auto& [bytes, want, utf8] : {Case{"", R"("")"}, Case{"a\"b\\c", R"("a\"b\\c")"}, Case{"\x01\n\x7f", R"("\u0001\u000a\u007f")"},
+                                          Case{"b\xC3\xBC\xF0\x9F\x93\xAE", "\"b\xC3\xBC\xF0\x9F\x93\xAE\""}, Case{"\xC2\x9B\xC2\xA0", "\"\\u009b\xC2\xA0\""},
+                                          Case{"b\xFC\xC3", R"("b\ufffd\ufffd")", false}, Case{"\xED\xA0\x80", R"("\ufffd\ufffd\ufffd")", false},
+                                          Case{"\xC0\xAF", R"("\ufffd\ufffd")", false}, Case{"\xEF\xBF\xBD", "\"\xEF\xBF\xBD\""}}) {
+    BOOST_TEST(json_string(bytes) == want);
+    BOOST_TEST(is_utf8(bytes) == utf8, want);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(ignores_case_of_ascii_only) {
   BOOST_TEST(equal_ignoring_case("QuIt", "qUiT"));
   BOOST_TEST(!equal_ignoring_case("\xC4", "\xE4"));
@@ -72,6 +86,17 @@ BOOST_AUTO_TEST_CASE(words_stand_between_blanks) {
   BOOST_TEST(words("   ").empty());
   BOOST_TEST((words("one") == Words{"one"}));
   BOOST_TEST((words("  one two\tthree  four ") == Words{"one", "two\tthree", "four"}));
+}
+
+BOOST_AUTO_TEST_CASE(one_slash_stands_between_folder_and_name) {
+  BOOST_TEST(path_in("/var/mail", "ada") == "/var/mail/ada");
+  BOOST_TEST(path_in("/var/mail/", "ada") == "/var/mail/ada");
+  BOOST_TEST(path_in("/", "ada") == "/ada");
+  BOOST_TEST(path_in(".", "ada") == "./ada");
+  BOOST_TEST(without_end_slashes("/var/mail//") == "/var/mail");
+  BOOST_TEST(without_end_slashes("/") == "/");
+  BOOST_TEST(without_end_slashes("//") == "/");
+  BOOST_TEST(without_end_slashes("").empty());
 }
 
 BOOST_AUTO_TEST_CASE(names_of_hosts_have_no_other_characters) {

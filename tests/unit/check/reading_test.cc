@@ -68,6 +68,52 @@ BOOST_AUTO_TEST_CASE(zeros_in_front_are_removed_in_both_formats) {
   }
 }
 
+/// What stands in front of zeros is known also when there are more of them than are held in memory.
+BOOST_AUTO_TEST_CASE(zeros_at_the_end_are_removed_and_nothing_else) {
+  const std::string separator = "\x01\x01\x01\x01\n";
+  const auto unit = separator + mail("1").substr(kFrom.size());
+  for (const std::size_t zeros : {1U, 600U, 5000U, 2'000'000U}) {
+    for (const auto& text : {mail("1") + mail("2"), unit + separator}) {
+      BOOST_TEST(repair_in_memory(text + std::string(zeros, '\0')).bytes == text);
+      BOOST_TEST(read(text + std::string(zeros, '\0')).findings.size() == 1U);
+    }
+    BOOST_TEST(repair_in_memory(unit + std::string(zeros, '\0')).bytes == unit + separator);
+    // The zeros are the From_ line.
+    const auto lost = repair_in_memory(mail("1") + std::string(zeros, '\0') + mail("2").substr(kFrom.size())).bytes;
+    BOOST_TEST((zeros < 16 || lost.find('\0') == std::string::npos));
+  }
+}
+
+/// A delivery that was cut anywhere: what a repair claims to mend is gone behind it.
+BOOST_AUTO_TEST_CASE(no_finding_that_a_repair_mends_is_left_by_it) {
+  const auto open = "From b@c Thu Nov 28 10:11:12 2024\nReturn-Path: <e@v>\nContent-Type: multipart/mixed; boundary=\"some-boundary\"\n\n--some-boundary\n\ntext\n--some-boundary--\n\n";
+  auto lines = mail("1") + open;
+  for (const bool crlf : {false, true}) {
+    if (crlf) {
+      for (auto at = lines.find('\n'); at != std::string::npos; at = lines.find('\n', at + 2)) lines.insert(at, 1, '\r');
+    }
+    std::size_t cut = 0;
+    for (std::size_t size = 0; size <= lines.size(); ++size) {
+      const auto damaged = lines.substr(0, size);
+      const auto before = read(damaged);
+      const bool truncated = std::ranges::find(before.findings, Id::truncated, &Finding::id) != before.findings.end();
+      cut += truncated ? 1U : 0U;
+      const auto repaired = repair_in_memory(damaged);
+      BOOST_TEST(repaired.wrong == "");
+      BOOST_TEST(!(truncated && repaired.bytes == damaged), "octet " << size << " says that a repair mends it: " << text_of(before));
+      const auto after = read(repaired.bytes);
+      for (const auto& finding : after.findings) BOOST_TEST((finding.doubtful || !finding.repairable), "cut at octet " << size << ": " << text_of(after));
+      BOOST_TEST((std::ranges::find(after.findings, Id::truncated, &Finding::id) == after.findings.end()), "cut at octet " << size << ": " << text_of(after));
+    }
+    BOOST_TEST(cut > 100U);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_message_without_a_header_is_not_cut) {
+  const auto report = read(mail("1") + kFrom + "text that is no header\nand more\n\n");
+  BOOST_TEST((std::ranges::find(report.findings, Id::truncated, &Finding::id) == report.findings.end()), text_of(report));
+}
+
 BOOST_AUTO_TEST_CASE(excerpts_are_escaped) {
   const auto report = read("\x1b]0;x\x07\xff\n\n" + mail("1"));
   BOOST_TEST(only(report, Id::foreign_start).excerpt == "\\x1b]0;x\\x07\\xff");

@@ -203,6 +203,17 @@ BOOST_AUTO_TEST_CASE(recover_takes_one_user_or_all) {
   BOOST_TEST(has_errors(read_command_line({"--recover="}).problems));
 }
 
+BOOST_AUTO_TEST_CASE(each_value_of_a_list_knows_its_line) {
+  Settings settings;
+  BOOST_TEST(settings.source(Opt::listen) == "default");
+  BOOST_TEST(read_text("set listen = 110\nset timeout = 5m\nset listen = 995\n", "f", settings).empty());
+  BOOST_TEST(settings.source(Opt::listen, 0) == "f line 1");
+  BOOST_TEST(settings.source(Opt::listen, 1) == "f line 3");
+  BOOST_TEST(settings.source(Opt::listen) == "f line 3");
+  BOOST_TEST(settings.source(Opt::timeout) == "f line 2");
+  for (const auto* printed : {"# f line 1\n", "# f line 3\n"}) BOOST_TEST(effective_text(settings).find(printed) != std::string::npos, printed);
+}
+
 BOOST_AUTO_TEST_CASE(what_is_printed_reads_back_the_same) {
   Settings first;
   BOOST_TEST(read_text("set timeout = 5m\nset listen = 110\nset listen = 995\nset spool-dir = \"/a b\"\nset server-name = \"\"\n", "f", first).empty());

@@ -162,6 +162,14 @@ BOOST_AUTO_TEST_CASE(places_of_spools_and_temporary_drops) {
   BOOST_TEST((at_home.spool == PlacedFile{"/home/ada", "Mailbox"}));
   BOOST_TEST((at_home.temporary_drops == std::vector<PlacedFile>{{"/t", "ada.drop"}, {"/m", "ada.drop"}}));
   BOOST_TEST((place(settings, "ada", "").spool == PlacedFile{"/m", "ada"}));
+  for (const auto* name : {"/m/", "/m//"}) {
+    Settings slashed;
+    BOOST_TEST(read_text(std::string{"set temp-dir = /t/\nset hash-spool = 2\nset spool-dir = "} + name + "\n", "f", slashed).empty());
+    const auto placed = place(slashed, "ada", "");
+    BOOST_TEST(placed.root == "/m");
+    BOOST_TEST((placed.spool == PlacedFile{"/m/a/d", "ada"}));
+    BOOST_TEST((placed.temporary_drops.front() == PlacedFile{"/t/a/d", ".ada.pop"}));
+  }
   BOOST_TEST(read_text("reset check-old-spool-loc\n", "f", settings).empty());
   BOOST_TEST(place(settings, "ada", "/home/ada").temporary_drops.size() == 1U);
 }

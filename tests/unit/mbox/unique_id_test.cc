@@ -3,6 +3,10 @@
 #include "common/mbox/unique_id.h"
 
 #include <boost/test/unit_test.hpp>
+#include <random>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "common/mbox/scanner.h"
 
@@ -10,6 +14,7 @@ namespace {
 
 using namespace qpop;
 using namespace qpop::mbox;
+using listing::Record;
 
 const std::string kFrom = "From ada@example.org Thu Nov 29 23:33:09 1973\n";
 
@@ -112,6 +117,28 @@ BOOST_AUTO_TEST_CASE(known_unique_ids_stay_and_are_not_given_again) {
   BOOST_TEST(records[2].unique_id() == text + ".4");
   BOOST_TEST(records[3].unique_id() == text + ".5");
   BOOST_TEST(records[4].unique_id() == "AgAAAAAAAAAAAAAAAAAAAA");
+}
+
+BOOST_AUTO_TEST_CASE(what_was_appended_is_named_as_by_the_whole) {
+  std::mt19937 random{20261126};
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<Record> known(random() % 12);
+    const auto any_digest = [&](Record& record) { record.digest = {}; record.digest[random() % 2 * 9] = static_cast<std::byte>(random() % 4); };
+    for (auto& record : known) any_digest(record);
+    assign_unique_ids(known, {});
+    // Messages in the middle may have gone since, and some have unique-ids of another make.
+    std::erase_if(known, [&](const Record&) { return random() % 4 == 0; });
+    for (auto& record : known) {
+      if (random() % 6 == 0) set_unique_id(record, "foreign" + std::to_string(&record - known.data()));
+    }
+    std::vector<Record> records = known;
+    records.resize(known.size() + random() % 6);
+    for (auto& record : std::span{records}.subspan(known.size())) any_digest(record);
+    auto wanted = records;
+    assign_unique_ids(wanted, known);
+    extend_unique_ids(records, known.size());
+    for (std::size_t i = 0; i < records.size(); ++i) BOOST_REQUIRE_EQUAL(records[i].unique_id(), wanted[i].unique_id());
+  }
 }
 
 }  // namespace

@@ -45,6 +45,14 @@ BOOST_AUTO_TEST_CASE(a_user_of_the_database_has_his_spool_and_no_other_file) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_file_of_the_root_folder_has_one_slash) {
+  Place place;
+  const auto found = place.find("/no-such-spool-here");
+  BOOST_TEST(found.path() == "/no-such-spool-here");
+  BOOST_TEST(found.label.find("//") == std::string::npos, found.label);
+  BOOST_TEST(found.fault.find("//") == std::string::npos, found.fault);
+}
+
 BOOST_AUTO_TEST_CASE(a_ledger_leads_to_a_spool_of_a_home_too) {
   Place place;
   const popcheck::Command command;

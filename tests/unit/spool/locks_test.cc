@@ -341,6 +341,30 @@ BOOST_AUTO_TEST_CASE(a_session_waits_for_the_end_of_an_update_that_is_committed)
   BOOST_TEST(second.open().has_value());
 }
 
+BOOST_AUTO_TEST_CASE(who_wants_the_session_lock_may_wait_for_whoever_holds_it) {
+  MaildropFixture drop;
+  drop.write_spool(mbox_message(1));
+  test::Process first{drop};
+  test::Process second{drop};
+  auto opened = first.open();
+  const auto take = [&](std::uint32_t patience_ms, std::uint32_t ending_ms) {
+    return lock_session(second.context(), drop.paths().state_folder_fd, patience_ms, ending_ms);
+  };
+  const auto start = second.clock.monotonic_ms();
+  const auto waited = [&] { return second.clock.monotonic_ms() - start; };
+  BOOST_TEST((take(60'000, 0).error().kind() == ErrorKind::busy));
+  BOOST_TEST(waited() == 0);
+  BOOST_TEST((take(0, 3000).error().kind() == ErrorKind::busy));
+  BOOST_TEST(waited() >= 3000);
+  BOOST_TEST(waited() < 4000);
+  // It ends while we wait.
+  int looks = 0;
+  second.fs.intruder = [&](FaultFileSystem&, std::string_view call) {
+    if (call == "flock" && ++looks == 40) opened->session_lock.reset();
+  };
+  BOOST_TEST(take(0, 3000).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(an_update_says_that_it_only_finishes) {
   MaildropFixture drop;
   drop.write_spool(mbox_message(1) + mbox_message(2) + mbox_message(3));
