@@ -398,8 +398,7 @@ struct MaildropOpened {
   std::uint8_t honour_status = 0;  ///< messages that are marked as read in the spool count as retrieved
   std::uint8_t may_send = 0;       ///< XTND XMIT
   std::uint8_t debug = 0;
-  std::uint8_t has_hidden = 0;  ///< 1: the last descriptor says which messages of the listing are deleted (listing::read_hidden())
-  std::uint8_t reserved = 0;
+  std::uint16_t has_hidden = 0;  ///< 1: the last descriptor says which messages of the listing are deleted (listing::read_hidden())
 };
 
 /// The options that hold for this user, as far as the monitor acts on them. From a process of the user's: nothing in it may be able to do more
