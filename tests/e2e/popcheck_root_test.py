@@ -38,7 +38,7 @@ def run_traced(case, *arguments, code):
     command = [program("popcheck"), "--config", case.site.config, *arguments]
     traced = os.path.exists("/usr/bin/strace") and os.environ.get("QPOP_SANITIZED") != "1"
     if traced:
-        command = ["strace", "-f", "-o", trace, "-e", "trace=openat,setresuid,seccomp,prctl", *command]
+        command = ["strace", "-f", "-o", trace, "-e", "trace=openat,linkat,setresuid,seccomp,prctl", *command]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == code, (done.stdout, done.stderr)
     if not traced:
@@ -52,7 +52,7 @@ def run_traced(case, *arguments, code):
             if re.search(r'"(ada|bob)"|\.ledger"', line) and "openat" in line:
                 assert pid in dropped, "opened with the rights of root: " + line
                 opened += 1
-            if re.search(r'"(ada|bob)\.lock".*O_CREAT', line) and " = -1" not in line:  # the result may stand in a later line
+            if re.search(r'"(ada|bob)\.lock"(.*O_CREAT|, AT_)', line) and " = -1" not in line:  # the result may stand in a later line
                 locks += 1
             if "SECCOMP_SET_MODE_FILTER" in line or "PR_SET_SECCOMP" in line:
                 filtered.add(pid)
