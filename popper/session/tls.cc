@@ -2,6 +2,8 @@
 // STLS, TLS from the first octet, and what changes inside it.
 // Runs as: popnet, without any right.
 // Source: RFC 2595 section 4, RFC 8314 (implicit TLS, port 995).
+#include <malloc.h>
+
 #include "common/base/text.h"
 #include "popper/session/dialogue.h"
 
@@ -60,6 +62,7 @@ bool Dialogue::begin_tls() {
   started.bits = static_cast<std::uint32_t>(facts.cipher_bits);
   started.resumed = facts.resumed ? 1 : 0;
   (void)monitor_.send(started);
+  (void)::malloc_trim(0);  // what the handshake needed, the session does not need again
   return true;
 }
 

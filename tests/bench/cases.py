@@ -224,9 +224,13 @@ def sessions_too(run):
 
 def popcheck(run):
     """popcheck of the large maildrop."""
+    os.chown(run.original, run.uid, run.uid)  # mail is read with its owner's rights, and with root's not at all
+
     def one():
         start = time.monotonic()
-        subprocess.run([program("popcheck"), run.original], check=True, stdout=subprocess.DEVNULL)
+        code = subprocess.run([program("popcheck"), run.original], check=False, stdout=subprocess.DEVNULL).returncode
+        if code not in (0, 1):  # 1: it has something to say, of the mode of the file for example
+            raise SystemExit(f"popcheck: exit code {code}")
         return (time.monotonic() - start) * 1000
 
     run.report("popcheck", {"popper": [one() for _ in range(run.rounds)], "limit": [memchr_pass(run)]}, note="limit: one pass of memchr over every line")
