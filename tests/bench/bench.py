@@ -196,10 +196,10 @@ def main():
             print(f"{options.messages} messages, {os.path.getsize(run.original) / 1e6:.0f} MB, {options.rounds} rounds; medians, in brackets peer / popper (more than 1: popper is better)")
             for name in wanted:
                 cases.CASES[name](run)
-            for server in run.servers.values():
-                server.close()
             site.stop()
     finally:
+        for server in run.servers.values():
+            server.close()
         subprocess.run(["umount", "/var/mail"], check=False)
         subprocess.run(["umount", "-l", "/etc"], check=False)
         shutil.rmtree(parent, ignore_errors=True)
