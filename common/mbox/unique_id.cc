@@ -192,14 +192,8 @@ void assign_unique_ids(std::span<listing::Record> records, std::span<const listi
 
 void extend_unique_ids(std::span<Record> records, std::size_t named) {
   std::map<digest::Digest16, std::uint64_t> highest;  // ordinal that is taken, of each digest among the new ones
-  std::vector<std::uint64_t> keys;
-  for (const auto& record : records.subspan(named)) {
-    highest.emplace(record.digest, 0);
-    keys.push_back(ByDigest::key_of(record.digest));
-  }
-  std::ranges::sort(keys);
+  for (const auto& record : records.subspan(named)) highest.emplace(record.digest, 0);
   for (const auto& record : records.first(named)) {
-    if (!std::ranges::binary_search(keys, ByDigest::key_of(record.digest))) continue;
     const auto found = highest.find(record.digest);
     if (found == highest.end()) continue;
     const auto digits = unique_id_text(record.digest);

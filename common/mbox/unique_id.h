@@ -68,7 +68,7 @@ void set_unique_id(listing::Record& record, std::string_view unique_id);
 /// another message.
 void assign_unique_ids(std::span<listing::Record> records, std::span<const listing::Record> known);
 
-/// The same where the first `named` records are the older listing, whole and with their unique-ids: costs one look at each of them and no sorting.
+/// The same where the first `named` records are the older listing, whole and with their unique-ids: costs one look at each of them and no sorting of them.
 void extend_unique_ids(std::span<listing::Record> records, std::size_t named);
 
 }  // namespace qpop::mbox

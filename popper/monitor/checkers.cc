@@ -84,8 +84,13 @@ bool Monitor::spawn_checker_starter() {
 /// It ends with the last checker that it has started.
 void Monitor::retire_checker_starter() {
   const auto helper = helpers_.find(checker_starter_.pid);
-  if (helper != helpers_.end() && helper->second.channel.valid()) (void)helper->second.channel.send(ipc::EndSession{}, {}, false);
   checker_starter_ = {};
+  if (helper == helpers_.end() || !helper->second.channel.valid()) return;
+  auto& channel = helper->second.channel;
+  if (channel.send(ipc::EndSession{}, {}, false)) return;
+  // It is stuck, and its channel full: then the end of the channel tells it.
+  unwatch(channel.fd());
+  channel.close();
 }
 
 /// A module that hangs holds one process, not a place for ever.

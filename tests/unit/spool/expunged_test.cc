@@ -30,6 +30,12 @@ std::vector<std::string> contents(const std::vector<std::string>& units) {
   return out;
 }
 
+/// Five messages, some of which a session has deleted; all are still in the spool.
+void fill_and_delete(const MaildropFixture& drop, const std::vector<unsigned>& deleted) {
+  drop.write_spool(joined(kUnits));
+  delete_in_session(drop, deleted, never_due());
+}
+
 bool file_stands(const MaildropFixture& drop) { return std::filesystem::exists(drop.state_path("expunged")); }
 
 BOOST_AUTO_TEST_CASE(what_is_deleted_is_seen_no_more_and_stays_in_the_spool) {
@@ -95,8 +101,7 @@ BOOST_AUTO_TEST_CASE(an_open_without_deleted_messages_reads_nothing_more) {
 
 BOOST_AUTO_TEST_CASE(deletions_of_several_sessions_add_up_while_mail_arrives) {
   const MaildropFixture drop;
-  drop.write_spool(joined(kUnits));
-  delete_in_session(drop, {1}, never_due());
+  fill_and_delete(drop, {1});
   drop.append_spool(kNew);
   // Places are those of the listing: the session shows no number to what is hidden.
   delete_in_session(drop, {0, 5}, never_due());
@@ -113,8 +118,7 @@ BOOST_AUTO_TEST_CASE(without_the_file_all_is_back) {
   drop.write_spool(joined(kUnits));
   delete_in_session(drop, {0, 1, 2, 3, 4}, with({.deferred = true, .share_percent = 100}));
   BOOST_TEST(drop.spool().empty());  // all of it is 100 percent
-  drop.write_spool(joined(kUnits));
-  delete_in_session(drop, {0, 1, 2, 3}, never_due());
+  fill_and_delete(drop, {0, 1, 2, 3});
   BOOST_TEST((visible(drop, never_due()) == contents({kUnits[4]})));
   ::unlink(drop.state_path("expunged").c_str());
   BOOST_TEST((visible(drop, never_due()) == contents(kUnits)));
@@ -140,8 +144,7 @@ BOOST_AUTO_TEST_CASE(twins_are_told_apart_by_their_place_alone) {
 
 BOOST_AUTO_TEST_CASE(after_a_rewrite_by_another_program_what_moved_is_seen_again) {
   const MaildropFixture drop;
-  drop.write_spool(joined(kUnits));
-  delete_in_session(drop, {0}, never_due());
+  fill_and_delete(drop, {0});
   delete_in_session(drop, {2, 4}, never_due());
   // The second message goes: nothing in the listing is as it was.
   drop.write_spool(kUnits[0] + kUnits[2] + kUnits[3] + kUnits[4]);
@@ -176,8 +179,7 @@ std::vector<std::string> seen_with(const MaildropFixture& drop, const std::strin
 
 BOOST_AUTO_TEST_CASE(damage_of_any_octet_shows_messages_and_hides_none) {
   const MaildropFixture drop;
-  drop.write_spool(joined(kUnits));
-  delete_in_session(drop, {0}, never_due());
+  fill_and_delete(drop, {0});
   delete_in_session(drop, {2, 3}, never_due());
   const auto file = MaildropFixture::read_file(drop.state_path("expunged"));
   BOOST_REQUIRE(file.size() == 4096U + 96 + 80);
@@ -203,8 +205,7 @@ BOOST_AUTO_TEST_CASE(damage_of_any_octet_shows_messages_and_hides_none) {
 
 BOOST_AUTO_TEST_CASE(a_torn_batch_is_overwritten_by_the_next) {
   const MaildropFixture drop;
-  drop.write_spool(joined(kUnits));
-  delete_in_session(drop, {0}, never_due());
+  fill_and_delete(drop, {0});
   Process opener{drop};
   auto opened = opener.open(never_due());
   BOOST_REQUIRE(opened.has_value());
@@ -237,8 +238,7 @@ BOOST_AUTO_TEST_CASE(quit_rewrites_the_spool_when_the_share_is_reached) {
 BOOST_AUTO_TEST_CASE(the_next_open_rewrites_the_spool_when_the_share_or_the_time_is_reached) {
   const auto after = [](const MaildropSettings& settings, std::int64_t seconds) {
     const MaildropFixture drop;
-    drop.write_spool(joined(kUnits));
-    delete_in_session(drop, {0}, never_due());
+    fill_and_delete(drop, {0});
     delete_in_session(drop, {4}, never_due());
     Process later{drop};
     later.clock.advance_ms(seconds * 1000);
@@ -264,8 +264,7 @@ BOOST_AUTO_TEST_CASE(the_next_open_rewrites_the_spool_when_the_share_or_the_time
 
 BOOST_AUTO_TEST_CASE(a_due_rewrite_waits_for_other_programs_and_the_client_does_not) {
   const MaildropFixture drop;
-  drop.write_spool(joined(kUnits));
-  delete_in_session(drop, {0}, never_due());
+  fill_and_delete(drop, {0});
   auto due = with({.deferred = true, .share_percent = 1});
   due.update_timeout_ms = 10;
   // As another program would, and it lives.
@@ -306,8 +305,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_written_down_is_removed_at_once) {
   for (const int errno_value : {ENOSPC, EDQUOT, EIO, EACCES}) {
     for (const std::string_view only : {"open expunged", "write", "sync", "sync_directory"}) {
       const MaildropFixture drop;
-      drop.write_spool(joined(kUnits));
-      delete_in_session(drop, {0}, never_due());
+      fill_and_delete(drop, {0});
       Process opener{drop};
       auto opened = opener.open(never_due());
       BOOST_REQUIRE(opened.has_value());
@@ -325,8 +323,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_written_down_is_removed_at_once) {
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_written_down_nor_removed_is_still_there) {
   const MaildropFixture drop;
-  drop.write_spool(joined(kUnits));
-  delete_in_session(drop, {0}, never_due());
+  fill_and_delete(drop, {0});
   Process opener{drop};
   auto opened = opener.open(never_due());
   ::unlink(drop.state_path("reserve").c_str());
@@ -343,8 +340,7 @@ BOOST_AUTO_TEST_CASE(a_batch_that_cannot_be_made_durable_is_taken_back_or_said_t
   for (const std::string_view only : {"sync", "sync_directory", "write"}) {
     for (const bool for_good : {false, true}) {
       const MaildropFixture drop;
-      drop.write_spool(joined(kUnits));
-      delete_in_session(drop, {0}, never_due());
+      fill_and_delete(drop, {0});
       const auto before = MaildropFixture::read_file(drop.state_path("expunged"));
       Process process{drop, {.kind = for_good ? Fault::Kind::fail_from : Fault::Kind::fail_once, .errno_value = EIO, .only = only}};
       const auto expunged = load_expunged(process.context(), drop.state_folder());
@@ -359,8 +355,7 @@ BOOST_AUTO_TEST_CASE(a_batch_that_cannot_be_made_durable_is_taken_back_or_said_t
   }
   // Then the client is not told that nothing was removed.
   const MaildropFixture drop;
-  drop.write_spool(joined(kUnits));
-  delete_in_session(drop, {4}, never_due());
+  fill_and_delete(drop, {4});
   Process opener{drop};
   auto opened = opener.open(never_due());
   Process process{drop, {.kind = Fault::Kind::fail_from, .errno_value = ENOSPC, .only = "sync"}};
@@ -403,8 +398,7 @@ BOOST_AUTO_TEST_CASE(expiry_takes_hidden_messages_along_and_does_not_count_them)
 
 BOOST_AUTO_TEST_CASE(recovery_needs_nothing_for_hidden_messages) {
   const MaildropFixture drop;
-  drop.write_spool(joined(kUnits));
-  delete_in_session(drop, {0}, never_due());
+  fill_and_delete(drop, {0});
   Process process{drop};
   const auto recovered = process.recover();
   BOOST_REQUIRE(recovered.has_value());
@@ -416,8 +410,7 @@ BOOST_AUTO_TEST_CASE(recovery_needs_nothing_for_hidden_messages) {
 
 BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_read_shows_the_messages_and_is_kept) {
   const MaildropFixture drop;
-  drop.write_spool(joined(kUnits));
-  delete_in_session(drop, {0}, never_due());
+  fill_and_delete(drop, {0});
   {
     Process process{drop, {.kind = Fault::Kind::fail_once, .errno_value = EIO, .only = "open expunged"}};
     const auto opened = process.open(never_due());
