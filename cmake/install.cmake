@@ -63,7 +63,7 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_PACKAGE_SECTION mail)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "adduser, libpam-runtime")
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "adduser, libpam0g, libpam-runtime")  # libpam is loaded, not linked
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "default-mta | mail-transport-agent")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "fail2ban")
 set(CPACK_DEBIAN_PACKAGE_CONFLICTS "pop3-server")

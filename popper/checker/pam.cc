@@ -2,8 +2,6 @@
 // PAM: authentication and account management for service "qpopper".
 // Runs as: root, or the user who started the server.
 // Source: pam_start(3), pam_set_item(3), pam_conv(3).
-#include <security/pam_appl.h>
-
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +10,7 @@
 
 #include "common/base/secret.h"
 #include "popper/checker/checker.h"
+#include "popper/checker/pam_library.h"
 
 namespace qpop::checker {
 
@@ -58,13 +57,14 @@ int converse(int count, const pam_message** messages, pam_response** out, void* 
 void do_not_delay(int, unsigned, void*) {}
 
 struct HandleEnd {
+  const PamLibrary* pam;
   int* last;
-  void operator()(pam_handle_t* handle) const { ::pam_end(handle, *last); }
+  void operator()(pam_handle_t* handle) const { pam->end(handle, *last); }
 };
 
-Answer verdict(pam_handle_t* handle, int code) {
+Answer verdict(const PamLibrary& pam, pam_handle_t* handle, int code) {
   using enum ipc::SystemOutcome;
-  const std::string text = std::string{"PAM: "} + ::pam_strerror(handle, code);
+  const std::string text = std::string{"PAM: "} + pam.strerror(handle, code);
   switch (code) {
     case PAM_SUCCESS:
       return {accepted, {}};
@@ -90,29 +90,32 @@ Answer verdict(pam_handle_t* handle, int code) {
 Answer ask_pam(const std::string& user, const base::Secret& password, const std::string& client) {
   // A C string ends at a NUL: what is behind it would not be looked at.
   if (password.view().find('\0') != std::string_view::npos) return {ipc::SystemOutcome::refused, "NUL in the password"};
+  const auto library = pam_library();
+  if (!library) return {ipc::SystemOutcome::temporary_failure, "PAM: " + library.error().message()};
+  const PamLibrary& pam = **library;
   Conversation conversation{user, password};
   const pam_conv calls{converse, &conversation};
   pam_handle_t* raw = nullptr;
-  int code = ::pam_start(kPamService, user.c_str(), &calls, &raw);
-  const std::unique_ptr<pam_handle_t, HandleEnd> handle{raw, HandleEnd{&code}};
+  int code = pam.start(kPamService, user.c_str(), &calls, &raw);
+  const std::unique_ptr<pam_handle_t, HandleEnd> handle{raw, HandleEnd{&pam, &code}};
   if (code != PAM_SUCCESS) return {ipc::SystemOutcome::temporary_failure, "PAM cannot be started for service qpopper"};
   // Before anything is asked: modules keep out hosts, and log them (the original told them afterwards).
   for (const int item : {PAM_RHOST, PAM_TTY}) {
-    if (code == PAM_SUCCESS) code = ::pam_set_item(raw, item, client.c_str());
+    if (code == PAM_SUCCESS) code = pam.set_item(raw, item, client.c_str());
   }
   if (code == PAM_SUCCESS) {
     const auto delay = &do_not_delay;
     const void* pointer = nullptr;
     static_assert(sizeof pointer == sizeof delay);
     std::memcpy(&pointer, &delay, sizeof pointer);
-    code = ::pam_set_item(raw, PAM_FAIL_DELAY, pointer);
+    code = pam.set_item(raw, PAM_FAIL_DELAY, pointer);
   }
-  if (code == PAM_SUCCESS) code = ::pam_authenticate(raw, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
-  if (code == PAM_SUCCESS) code = ::pam_acct_mgmt(raw, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
-  if (code != PAM_SUCCESS) return verdict(raw, code);
+  if (code == PAM_SUCCESS) code = pam.authenticate(raw, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
+  if (code == PAM_SUCCESS) code = pam.acct_mgmt(raw, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
+  if (code != PAM_SUCCESS) return verdict(pam, raw, code);
   // A module may have mapped the user to another one, who has not been asked for.
   const void* name = nullptr;
-  if (::pam_get_item(raw, PAM_USER, &name) != PAM_SUCCESS || name == nullptr || user != static_cast<const char*>(name)) {
+  if (pam.get_item(raw, PAM_USER, &name) != PAM_SUCCESS || name == nullptr || user != static_cast<const char*>(name)) {
     return {ipc::SystemOutcome::refused, "PAM: a module made another user of it"};
   }
   return {ipc::SystemOutcome::accepted, {}};

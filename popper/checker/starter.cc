@@ -5,7 +5,6 @@
 // that, because a module's code runs when it is loaded, and because all other processes are forked from the monitor.
 // Runs as: root, or the user who started the server; as long as the monitor wants it.
 #include <poll.h>
-#include <security/pam_appl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -22,6 +21,7 @@
 #include "common/log/log.h"
 #include "common/priv/drop.h"
 #include "popper/checker/checker.h"
+#include "popper/checker/pam_library.h"
 
 namespace qpop::checker {
 
@@ -43,7 +43,9 @@ int no_conversation(int, const pam_message**, pam_response**, void*) { return PA
 void load_modules() {
   static const pam_conv conversation{no_conversation, nullptr};
   static pam_handle_t* handle = nullptr;
-  (void)::pam_start(kPamService, nullptr, &conversation, &handle);
+  const auto pam = pam_library();
+  if (!pam) return log::error("PAM: {}", pam.error().message());  // each login says so too
+  (void)(*pam)->start(kPamService, nullptr, &conversation, &handle);
 }
 
 bool is_end(const ipc::Frame& frame) {

@@ -46,6 +46,7 @@ RULES = {
                  "common/digest", "common/check"},
     "popauth": {"common/base", "common/log", "common/config", "common/priv", "common/authdb", "common/digest", "common/db", "common/gdbm"},
     "popcert": {"common/base", "common/config", "common/digest", "common/tls"},
+    "cmake": set(),
     "scripts": {"common/config", "common/check"},
 }
 # Binds the roles to the monitor.
