@@ -4,9 +4,10 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/rand.h>
+#include <sys/random.h>
 #include <xxhash.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
@@ -129,7 +130,12 @@ Digest32 pbkdf2_sha256(std::string_view password, std::string_view salt, std::ui
 }
 
 void random_bytes(std::span<std::byte> out) {
-  require(RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(out.size())) == 1);
+  // The kernel's, without a generator between: a new process would have to fill that first.
+  while (!out.empty()) {
+    const auto got = ::getrandom(out.data(), out.size(), 0);
+    require(got > 0 || errno == EINTR);
+    if (got > 0) out = out.subspan(static_cast<std::size_t>(got));
+  }
 }
 
 std::uint64_t xxh3_64(std::string_view bytes, std::uint64_t seed) {

@@ -55,6 +55,7 @@ class Sha256Stream {
 [[nodiscard]] Digest32 hmac_sha256(std::string_view key, std::string_view data);
 /// PBKDF2 with HMAC-SHA-256: Hi() of RFC 5802 section 2.2.
 [[nodiscard]] Digest32 pbkdf2_sha256(std::string_view password, std::string_view salt, std::uint32_t iterations);
+/// Of the kernel's generator, getrandom(2).
 void random_bytes(std::span<std::byte> out);
 
 /// XXH3, 64 and 128 bits: finds damage, does not stop a forger.
