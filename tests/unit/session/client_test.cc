@@ -42,13 +42,20 @@ class Looks {
 
 constexpr unsigned kNever = 1'000'000;
 
-BOOST_AUTO_TEST_CASE(only_a_client_whose_last_command_came_at_once_is_looked_for) {
+/// So many commands in a row came as soon as that.
+void quick(QuickLook& look, unsigned turns = QuickLook::kQuickTurns, QuickLook::Duration duration = {}) {
+  for (unsigned turn = 0; turn < turns; ++turn) look.slept(duration);
+}
+
+BOOST_AUTO_TEST_CASE(only_a_client_whose_last_commands_came_at_once_is_looked_for) {
   QuickLook look;
   Looks looks;
   BOOST_TEST(looks.turn(look, 0) == 0U);  // nothing is known of it
-  look.slept(QuickLook::kQuick);
+  quick(look, 2 * QuickLook::kQuickTurns, QuickLook::kQuick);
   BOOST_TEST(looks.turn(look, 0) == 0U);
-  look.slept(QuickLook::kQuick - QuickLook::Duration{1});
+  quick(look, QuickLook::kQuickTurns - 1, QuickLook::kQuick - QuickLook::Duration{1});
+  BOOST_TEST(looks.turn(look, 0) == 0U);  // a short session
+  quick(look, 1, QuickLook::kQuick - QuickLook::Duration{1});
   BOOST_TEST(looks.turn(look, 0) == 1U);
   BOOST_TEST(looks.found());
   BOOST_TEST(looks.turn(look, 5) == 6U);  // and again, as long as it comes
@@ -61,7 +68,7 @@ BOOST_AUTO_TEST_CASE(only_a_client_whose_last_command_came_at_once_is_looked_for
 BOOST_AUTO_TEST_CASE(looking_ends_and_a_miss_is_followed_by_a_pause) {
   QuickLook look;
   Looks looks;
-  look.slept({});
+  quick(look);
   for (int round = 0; round < 3; ++round) {
     const auto asked = looks.turn(look, kNever);
     BOOST_TEST(asked > 10U);
@@ -79,11 +86,11 @@ BOOST_AUTO_TEST_CASE(looking_ends_and_a_miss_is_followed_by_a_pause) {
 BOOST_AUTO_TEST_CASE(turns_of_a_slow_client_are_no_part_of_the_pause) {
   QuickLook look;
   Looks looks;
-  look.slept({});
+  quick(look);
   static_cast<void>(looks.turn(look, kNever));
   look.slept(std::chrono::seconds{1});
   for (unsigned turn = 0; turn < 2 * QuickLook::kTurnsToSleep; ++turn) static_cast<void>(looks.turn(look, 0));
-  look.slept({});
+  quick(look);
   BOOST_TEST(looks.turn(look, 0) == 0U);
 }
 
