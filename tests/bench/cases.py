@@ -188,12 +188,13 @@ def held(run, server, users, tls_too):
     port = server.tls if tls_too else server.plain
     if port is None:
         return None
+    time.sleep(2.2)  # processes that wait for clients are there again
     before = peers.proportional_kib(server.pids())
     holders = [subprocess.Popen([program("pop3_load"), str(port), user, run.password, "hold", *(["--tls"] if tls_too else [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                for user in users]
     for holder in holders:
         holder.stdout.readline()
-    time.sleep(1)
+    time.sleep(2.2)
     after = peers.proportional_kib(server.pids())
     for holder in holders:
         holder.communicate()

@@ -40,7 +40,7 @@ SSL_CTX* client_context() {
 }  // namespace
 
 Connection::Connection(const Link& link, SslSession* session)
-    : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), session_(session), ack_now_(link.ack_now), buffer_(kBuffer) {
+    : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), session_(session), ack_now_(link.ack_now), buffer_(std::make_unique_for_overwrite<char[]>(kBuffer)) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(link.port);
@@ -124,7 +124,7 @@ bool Connection::try_fill() {
     const int on = 1;
     ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
   }
-  const ssize_t got = ssl_ ? ::SSL_read(ssl_.get(), buffer_.data(), static_cast<int>(buffer_.size())) : ::recv(fd_.get(), buffer_.data(), buffer_.size(), 0);
+  const ssize_t got = ssl_ ? ::SSL_read(ssl_.get(), buffer_.get(), static_cast<int>(kBuffer)) : ::recv(fd_.get(), buffer_.get(), kBuffer, 0);
   begin_ = 0;
   end_ = got > 0 ? static_cast<std::size_t>(got) : 0;
   return got > 0;

@@ -9,7 +9,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "common/base/unique_fd.h"
 
@@ -53,7 +52,7 @@ class Connection {
   [[nodiscard]] int fd() const { return fd_.get(); }
 
  private:
-  [[nodiscard]] std::string_view rest() const { return {buffer_.data() + begin_, end_ - begin_}; }
+  [[nodiscard]] std::string_view rest() const { return {buffer_.get() + begin_, end_ - begin_}; }
   std::size_t finish(std::size_t octets, std::size_t used);
   bool try_fill();
   void fill();
@@ -62,7 +61,7 @@ class Connection {
   std::unique_ptr<SSL, FreeSsl> ssl_;
   SslSession* session_;
   bool ack_now_;
-  std::vector<char> buffer_;
+  std::unique_ptr<char[]> buffer_;  // not cleared: that would be most of what a connection costs here
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
 };

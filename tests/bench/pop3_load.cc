@@ -22,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "tests/bench/pop3_connection.h"
 #include "tests/bench/scram_client.h"
