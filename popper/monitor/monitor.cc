@@ -4,6 +4,7 @@
 #include "popper/monitor/monitor.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -63,6 +64,8 @@ Monitor::~Monitor() = default;
 
 base::Status Monitor::prepare_loop() {
   started_ms_ = clock_.monotonic_ms();
+  // No fast bins: the first large request of a child would merge what this process has freed, and copy each page it touches for that.
+  (void)::mallopt(M_MXFAST, 0);
   raise_descriptor_limit();
   if (::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return base::Error::from_errno(errno, "signal");
   ::umask(077);
@@ -92,7 +95,7 @@ int Monitor::serve(std::vector<OpenListener>&& listeners) {
     return 3;
   }
   for (auto& listener : listeners) open_to_clients(std::move(listener));
-  refill_spares();
+  refill_spares(true);
   open_control();
   notify_service_manager("READY=1");
   return loop();
@@ -120,7 +123,7 @@ int Monitor::serve_one(base::UniqueFd client) {
 }
 
 void Monitor::watch(int fd, std::function<void()> handler) {
-  watches_[fd] = std::make_shared<std::function<void()>>(std::move(handler));
+  watches_[fd] = std::allocate_shared<std::function<void()>>(std::pmr::polymorphic_allocator<std::function<void()>>{memory_.get()}, std::move(handler));
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = fd;
@@ -152,7 +155,7 @@ int Monitor::loop() {
       (*handler)();
     }
     check_deadlines();
-    if (recovery_ == nullptr && !single_ && !stopping_ && clock_.monotonic_ms() >= spares_again_ms_) refill_spares();
+    if (recovery_ == nullptr && !single_ && !stopping_ && clock_.monotonic_ms() >= spares_again_ms_) refill_spares(count == 0);
   }
   end_checkers();
   if (recovery_ == nullptr) log::info("Server: {}", single_ ? "session served" : "stopped");

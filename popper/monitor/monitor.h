@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,6 +24,7 @@
 #include "popper/monitor/access.h"
 #include "popper/monitor/live_session.h"
 #include "popper/monitor/metrics.h"
+#include "popper/monitor/own_memory.h"
 #include "popper/monitor/recover.h"
 #include "popper/monitor/roles.h"
 #include "popper/monitor/tls_files.h"
@@ -92,7 +94,7 @@ class Monitor {
   // spawn.cc: children
   pid_t fork_role(const char* name, const std::function<int()>& run);
   LiveSession* spawn_session();
-  void refill_spares();
+  void refill_spares(bool quiet);
   bool spawn_authenticator();
   bool spawn_signer();
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
@@ -201,10 +203,11 @@ class Monitor {
   std::map<int, Asker> askers_;
   base::UniqueFd epoll_;
   base::UniqueFd signals_;
-  std::map<int, std::shared_ptr<std::function<void()>>> watches_;
+  OwnMemory memory_;  ///< of the containers below that grow with the number of clients
+  std::pmr::map<int, std::shared_ptr<std::function<void()>>> watches_{memory_.get()};
   std::vector<OpenListener> listeners_;
-  std::map<pid_t, LiveSession> sessions_;
-  std::map<pid_t, MaildropJob> jobs_;
+  std::pmr::map<pid_t, LiveSession> sessions_{memory_.get()};
+  std::pmr::map<pid_t, MaildropJob> jobs_{memory_.get()};
   std::map<pid_t, AuthenticatorProcess> authenticators_;
   std::map<pid_t, CheckerProcess> checkers_;
   CheckerStarterProcess checker_starter_;
@@ -215,13 +218,13 @@ class Monitor {
   std::int64_t tls_look_ms_ = 0;         ///< when the files are looked at next; 0: they are not
   std::int64_t tls_first_event_ms_ = 0;  ///< since when something is going on in their folders; 0: nothing
   std::int64_t signer_again_ms_ = 0;     ///< 0: none is wanted
-  std::map<pid_t, HelperProcess> helpers_;
+  std::pmr::map<pid_t, HelperProcess> helpers_{memory_.get()};
   NameFile allowed_names_;  ///< auth-file
   NameFile refused_names_;  ///< nonauth-file
   std::deque<pid_t> spares_;
-  std::map<ipc::SessionId, pid_t> numbers_;                    ///< process of each session
-  std::set<std::pair<std::int64_t, pid_t>> not_logged_in_;     ///< since when, and its process; without those that have been told to end
-  std::map<std::string, unsigned> per_block_;
+  std::pmr::map<ipc::SessionId, pid_t> numbers_{memory_.get()};  ///< process of each session
+  std::pmr::set<std::pair<std::int64_t, pid_t>> not_logged_in_{memory_.get()};  ///< since when, and its process; without those that have been told to end
+  std::pmr::map<std::string, unsigned> per_block_{memory_.get()};
   std::string empty_root_;
   std::unique_ptr<RecoveryRun> recovery_;  ///< only under recover()
   bool single_ = false;

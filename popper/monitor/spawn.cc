@@ -118,8 +118,10 @@ LiveSession* Monitor::spawn_session() {
   return &session;
 }
 
-void Monitor::refill_spares() {
+/// Several at once while clients come (`quiet`: none does): after a fork the first change of each page of this process costs a copy.
+void Monitor::refill_spares(bool quiet) {
   const auto wanted = static_cast<std::size_t>(settings_.number(Opt::spare_sessions));
+  if (!quiet && spares_.size() > wanted / 2) return;
   while (spares_.size() < wanted) {
     const LiveSession* session = spawn_session();
     if (session == nullptr) return;
