@@ -45,6 +45,7 @@ class Client {
   /// Room for `size` octets at the end of the buffer; the buffer is flushed before when it is more than half full.
   char* reserve(std::size_t size);
   void commit(std::size_t size) { used_ += size; }
+  [[nodiscard]] std::size_t waiting() const { return used_; }
   /// Sends what is queued. False when the client is gone or took nothing for the write timeout.
   bool flush();
   [[nodiscard]] bool failed() const { return failed_; }

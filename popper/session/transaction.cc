@@ -3,6 +3,8 @@
 // Runs as: popnet, without any right.
 // Source: RFC 1939 sections 5 and 7.
 #include <algorithm>
+#include <charconv>
+#include <limits>
 
 #include "common/pop3/encoder.h"
 #include "popper/session/dialogue.h"
@@ -12,6 +14,11 @@ namespace qpop::session {
 namespace {
 constexpr std::size_t kChunk = 64UL * 1024;  // on-disk octets read at a time; at most twice as many go out
 constexpr std::size_t kRecordsAtOnce = 128;
+constexpr std::size_t kListingPiece = 32UL * 1024;
+constexpr std::size_t kDigits = std::numeric_limits<std::uint64_t>::digits10 + 1;
+
+/// The end of its digits, at most kDigits.
+char* put_number(char* out, std::uint64_t number) { return std::to_chars(out, out + kDigits, number).ptr; }
 }  // namespace
 
 void Dialogue::dispatch_transaction(const pop3::Command& command) {
@@ -110,12 +117,17 @@ void Dialogue::send_listing(bool unique_ids) {
     }
     for (std::uint32_t i = 0; i < size; ++i) {
       if (maildrop_->is_deleted(first + i)) continue;
-      constexpr std::size_t kRoom = 40 + listing::kMaxUniqueId;
+      constexpr std::size_t kRoom = 2 * kDigits + 3 + listing::kMaxUniqueId;
       char* const room = client_.reserve(kRoom);
-      const auto line = unique_ids ? fmt::format_to_n(room, kRoom, "{} {}\r\n", first + i + 1, records.at(i).unique_id())
-                                   : fmt::format_to_n(room, kRoom, "{} {}\r\n", first + i + 1, records.at(i).octets);
-      client_.commit(std::min(line.size, kRoom));
+      char* end = put_number(room, first + i + 1);
+      *end++ = ' ';
+      end = unique_ids ? std::ranges::copy(records.at(i).unique_id(), end).out : put_number(end, records.at(i).octets);
+      *end++ = '\r';
+      *end++ = '\n';
+      client_.commit(static_cast<std::size_t>(end - room));
     }
+    // The client reads while the rest is written.
+    if (client_.waiting() > kListingPiece && !client_.flush()) return;
   }
   client_.put(".\r\n");
 }
