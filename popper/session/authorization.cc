@@ -161,6 +161,9 @@ void Dialogue::take_maildrop(const ipc::Channel& maildrop) {
   rules_ = opened;
   if (rules_.hidden_first != 0) view->hide_first();
   maildrop_.emplace(std::move(*view));
+  client_.while_waiting([this] {
+    if (maildrop_) maildrop_->read_ahead();
+  });
   authenticator_.close();
   tls_.close();
   state_ = State::transaction;

@@ -62,6 +62,7 @@ Client::Event Client::next(std::int64_t deadline_ms) {
     const Got outcome = receive(input_, got);
     if (outcome == Got::gone) return Event::closed;
     if (outcome != Got::octets) {
+      if (outcome == Got::want_read && while_waiting_ && quick_look_.is_quick()) while_waiting_();
       if (outcome == Got::want_read && quick_look_.finds([this] { return is_readable(); }, Steady::now)) continue;
       const auto start = Steady::now();
       const Event event = wait(outcome == Got::want_write ? POLLOUT : POLLIN, deadline_ms);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -35,6 +36,8 @@ class Client {
   /// Next command. Buffered output is sent first when no further command is waiting (RFC 2449 section 6.6: answers to
   /// pipelined commands may leave together). `deadline_ms` on the monotonic clock.
   Event next(std::int64_t deadline_ms);
+  /// `work` is done before each wait for the next command of a client that is quick.
+  void while_waiting(std::function<void()> work) { while_waiting_ = std::move(work); }
   [[nodiscard]] std::string_view line() const { return reader_.line(); }
   void wipe_line();
   /// Longest line of the next event: pop3::kMaxCommandLine (as it is at first) or pop3::kMaxResponseLine.
@@ -86,6 +89,7 @@ class Client {
   std::size_t used_ = 0;
   std::uint64_t sent_octets_ = 0;
   QuickLook quick_look_;
+  std::function<void()> while_waiting_;
   bool failed_ = false;
   bool stalled_ = false;
 };

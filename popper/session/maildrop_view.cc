@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 namespace qpop::session {
 
@@ -78,6 +79,8 @@ void MaildropView::note_retrieved(std::uint32_t index) {
   if (retrieved_.empty()) retrieved_.resize(deleted_.size());
   set_bit(retrieved_, place_of(index));
   note_accessed(index);
+  run_ = index == behind_retrieved_ ? run_ + 1 : 1;
+  behind_retrieved_ = index + 1;
 }
 
 void MaildropView::hide_first() {
@@ -137,6 +140,7 @@ void MaildropView::reset() {
   deleted_count_ = 0;
   deleted_octets_ = 0;
   last_accessed_ = 0;
+  run_ = 0;
 }
 
 /// The last octets that were scanned still stand where they stood; a rewrite that moved mail would have changed them.
@@ -161,10 +165,32 @@ base::Status MaildropView::check_unchanged(const listing::Message& message) {
   return check_hash(spool_.get(), message.unit_offset, span, message.record.head_hash, "the beginning of the message differs");
 }
 
+base::Result<listing::Message> MaildropView::message(std::uint32_t index) const {
+  if (ahead_ && ahead_->index == index) return ahead_->message;
+  return reader_.message(place_of(index));
+}
+
+void MaildropView::read_ahead() {
+  const std::uint32_t index = behind_retrieved_;
+  if (run_ < kRunBeforeAhead || index >= count() || is_deleted(index) || (ahead_ && ahead_->index == index)) return;
+  ahead_.reset();
+  const auto found = message(index);
+  if (!found) return;  // whoever asks for it is told
+  const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(found->content_length, kMostAhead));
+  ahead_octets_.resize(kMostAhead);
+  const auto got = read_fully(spool_.get(), std::span{ahead_octets_}.first(wanted), found->content_offset);
+  if (got && *got == wanted) ahead_ = Ahead{.index = index, .message = *found, .trusted = trusted_, .size = wanted};
+}
+
 base::Result<std::size_t> MaildropView::read(const listing::Message& message, std::uint64_t offset, std::span<char> out) {
   if (offset >= message.content_length) return std::size_t{0};
   const std::uint64_t left = message.content_length - offset;
   const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left, out.size()));
+  if (offset == 0 && ahead_ && ahead_->message.content_offset == message.content_offset && ahead_->size == wanted && ahead_->trusted == trusted_) {
+    std::memcpy(out.data(), ahead_octets_.data(), wanted);
+    if (auto same = check_unchanged(message); !same) return same.error();
+    if (ahead_->trusted == trusted_) return wanted;
+  }
   // Read first, compare afterwards: what is in the buffer then is older than the comparison. When somebody wrote in between, the
   // buffer may hold either state, so it is read again under the state that was found good.
   for (int attempt = 0; attempt < 3; ++attempt) {

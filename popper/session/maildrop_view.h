@@ -47,12 +47,16 @@ class MaildropView {
   [[nodiscard]] const std::vector<std::uint8_t>& retrieved_bits() const { return retrieved_; }
   void reset();
 
-  [[nodiscard]] base::Result<listing::Message> message(std::uint32_t index) const { return reader_.message(place_of(index)); }
+  [[nodiscard]] base::Result<listing::Message> message(std::uint32_t index) const;
   [[nodiscard]] base::Status records(std::uint32_t first, std::span<listing::Record> out) const;
 
   /// Reads content octets of `message` from `offset` (on-disk, from the start of the content) and makes sure afterwards that they
   /// are those that were scanned. Returns octets read, 0 at the end of the content. Errors: changed, io.
   base::Result<std::size_t> read(const listing::Message& message, std::uint64_t offset, std::span<char> out);
+
+  /// While the client is busy with the message that was retrieved last: reads the beginning of the one behind it, where messages are
+  /// retrieved one after the other. read() looks at it as at octets that it has read itself.
+  void read_ahead();
 
   /// Before an update: as long as anybody reads the spool, the maildrop process gets no lease on it.
   void stop_reading() { spool_.reset(); }
@@ -71,6 +75,16 @@ class MaildropView {
   static bool has_bit(const std::vector<std::uint8_t>& bits, std::uint32_t at) { return ((unsigned{bits[at / 8]} >> (at % 8)) & 1U) != 0; }
   static void set_bit(std::vector<std::uint8_t>& bits, std::uint32_t at) { bits[at / 8] = static_cast<std::uint8_t>(bits[at / 8] | 1U << (at % 8)); }
 
+  /// What read_ahead() has read.
+  struct Ahead {
+    std::uint32_t index = 0;
+    listing::Message message;
+    listing::SpoolIdentity trusted;  ///< when it was read
+    std::size_t size = 0;
+  };
+  static constexpr unsigned kRunBeforeAhead = 2;  ///< so many messages one behind the other
+  static constexpr std::size_t kMostAhead = 64UL * 1024;
+
   base::UniqueFd session_lock_;
   base::UniqueFd listing_;
   base::UniqueFd spool_;
@@ -84,6 +98,10 @@ class MaildropView {
   std::uint32_t deleted_count_ = 0;
   std::uint64_t deleted_octets_ = 0;
   std::uint32_t last_accessed_ = 0;
+  std::uint32_t behind_retrieved_ = 0;  ///< index of the message behind the one that was retrieved last
+  unsigned run_ = 0;                    ///< of messages retrieved one behind the other
+  std::optional<Ahead> ahead_;
+  std::vector<char> ahead_octets_;  ///< empty until something is read ahead
 };
 
 }  // namespace qpop::session

@@ -23,11 +23,13 @@ class QuickLook {
   /// It was slept for so long until something came.
   void slept(Duration duration) { quick_turns_ = duration < kQuick ? std::min(quick_turns_ + 1, kQuickTurns) : 0; }
 
+  [[nodiscard]] bool is_quick() const { return quick_turns_ == kQuickTurns; }
+
   /// true: something is there. `is_there` is asked again and again, and `now` for the time, or neither of them: the client is slow, or
   /// was looked for in vain not long ago.
   template <class IsThere, class Now>
   [[nodiscard]] bool finds(const IsThere& is_there, const Now& now) {
-    if (quick_turns_ < kQuickTurns) return false;
+    if (!is_quick()) return false;
     if (turns_to_sleep_ > 0) {
       --turns_to_sleep_;
       return false;

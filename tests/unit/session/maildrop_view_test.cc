@@ -9,6 +9,7 @@
 
 #include <array>
 #include <boost/test/unit_test.hpp>
+#include <fstream>
 #include <string>
 
 namespace {
@@ -102,6 +103,67 @@ BOOST_AUTO_TEST_CASE(anything_else_is_an_error) {
     spool.truncate(0);
     spool.write(std::string(200, 'z'), 0);
   }));
+}
+
+/// Octets that this process has read from files so far.
+std::uint64_t octets_read() {
+  std::ifstream io{"/proc/self/io"};
+  std::string word;
+  std::uint64_t octets = 0;
+  BOOST_REQUIRE((io >> word >> octets && word == "rchar:"));
+  return octets;
+}
+
+/// Octets of files that it costs to read one message.
+std::uint64_t cost(MaildropView& view, std::uint32_t index, char letter) {
+  const auto own = octets_read();
+  const auto before = octets_read();
+  const auto got = Spool::read(view, index);
+  const auto after = octets_read();
+  BOOST_TEST((got && *got == std::string(28, letter) + "\n"));
+  return after - before - (before - own);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_retrieved_in_turn_is_read_ahead) {
+  Spool spool{"abcd"};
+  auto view = spool.view();
+  view.note_retrieved(0);
+  view.read_ahead();
+  BOOST_TEST(cost(view, 1, 'b') > 29U);  // one message is no turn
+  view.note_retrieved(1);
+  view.read_ahead();
+  BOOST_TEST(cost(view, 2, 'c') < 29U);
+  BOOST_TEST(cost(view, 1, 'b') > 29U);
+  BOOST_TEST(cost(view, 3, 'd') > 29U);
+  view.note_retrieved(2);
+  view.read_ahead();
+  BOOST_TEST(cost(view, 3, 'd') < 29U);
+  view.note_retrieved(3);
+  view.read_ahead();  // there is no more
+}
+
+BOOST_AUTO_TEST_CASE(what_was_read_ahead_is_compared_when_it_is_asked_for) {
+  Spool spool{"abc"};
+  auto view = spool.view();
+  view.note_retrieved(0);
+  view.note_retrieved(1);
+  view.read_ahead();
+  spool.write("From new mail\n", 120);
+  BOOST_TEST(*Spool::read(view, 2) == std::string(28, 'c') + "\n");
+  spool.write("X", 95);
+  const auto got = Spool::read(view, 2);
+  BOOST_TEST((!got && got.error().kind() == ErrorKind::changed));
+}
+
+BOOST_AUTO_TEST_CASE(deleted_messages_are_not_read_ahead) {
+  Spool spool{"abc"};
+  auto view = spool.view();
+  view.note_retrieved(0);
+  view.note_retrieved(1);
+  BOOST_TEST(view.mark_deleted(2).has_value());
+  view.read_ahead();
+  view.reset();
+  BOOST_TEST(cost(view, 2, 'c') > 29U);
 }
 
 BOOST_AUTO_TEST_CASE(counts_follow_marks_and_reset) {
