@@ -21,6 +21,7 @@
 //   monitor -> maildrop       DotlockReply
 //   maildrop -> session       MaildropOpened (session lock, listing, spool), MaildropFailed, UpdateDone
 //   session -> maildrop       UpdateBegin (session lock, listing), UpdatePart
+//   maildrop -> scan          ScanPart   scan -> maildrop  PartScanned (records)
 #pragma once
 
 #include <cstdint>
@@ -90,6 +91,8 @@ enum class MessageType : std::uint16_t {
   submit_end,
   submit_done,
   client_name,
+  scan_part,
+  part_scanned,
 };
 
 }  // namespace qpop::ipc

@@ -91,6 +91,10 @@ base::Result<ScanResult> Scanner::finish() {
   return std::move(result_);
 }
 
+bool Scanner::has_begun_at(std::uint64_t offset) const {
+  return (open_ && unit_offset_ == offset) || std::ranges::binary_search(result_.records, offset, {}, &Record::offset);
+}
+
 std::vector<Record> Scanner::take() { return std::exchange(result_.records, {}); }
 
 Status Scanner::step(std::size_t& at) {

@@ -60,6 +60,8 @@ class Scanner {
   [[nodiscard]] base::Status feed(std::string_view bytes);
   /// The end of the file.
   [[nodiscard]] base::Result<ScanResult> finish();
+  /// Does a message begin at `offset`? Asked once its postmark was fed.
+  [[nodiscard]] bool has_begun_at(std::uint64_t offset) const;
   /// The records of the messages that are complete; they are forgotten here. For readers that need no list: memory then
   /// does not grow with the number of messages.
   [[nodiscard]] std::vector<listing::Record> take();

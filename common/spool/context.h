@@ -20,11 +20,14 @@ using files::FileStatus;
 using files::FileSystem;
 using files::SystemFileSystem;
 
-/// References only: the caller keeps all three alive.
+class ScanHelper;
+
+/// References only: the caller keeps all of them alive.
 struct Context {
   FileSystem& fs;
   base::Clock& clock;
   Dotlock& dotlock;
+  ScanHelper* scan_helper = nullptr;  ///< split_scan.h; nullptr: no help
 };
 
 /// Folders are open descriptors, not owned. The state folder belongs to the user alone (0700).

@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <array>
 
-#include "common/mbox/scanner.h"
 #include "common/spool/naming.h"
+#include "common/spool/split_scan.h"
 #include "common/spool/spool_file.h"
 
 namespace qpop::spool {
@@ -99,21 +99,6 @@ Result<bool> has_only_grown(const Context& context, int fd, const ListingHeader&
   return boundary_at(context.fs, fd, known.end, known.format);
 }
 
-Result<mbox::ScanResult> scan(const Context& context, MailLock& lock, mbox::ScanStart start, std::uint64_t end) {
-  mbox::Scanner scanner{start, [&, end](std::uint64_t offset, std::span<char> out) -> Result<std::size_t> {
-                          if (offset >= end) return std::size_t{0};
-                          const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), end - offset));
-                          return read_up_to(context.fs, lock.fd(), out.first(room), offset);
-                        }};
-  scanner.expect(end - start.offset);
-  auto fed = for_each_piece(context.fs, lock.fd(), start.offset, end, [&](std::string_view piece) {
-    lock.refresh();
-    return scanner.feed(piece);
-  });
-  if (!fed) return fed.error();
-  return scanner.finish();
-}
-
 /// One look at the spool as it is with `identity`; `known` is what the index says, if anything.
 Result<SpoolListing> list_once(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolIdentity& identity,
                                std::optional<KnownListing> known) {
@@ -134,7 +119,7 @@ Result<SpoolListing> list_once(const Context& context, const MaildropPaths& path
       out.records = std::move(known->records);
     }
   }
-  auto found = scan(context, lock, start, identity.size);
+  auto found = scan_spool(context, lock, start, identity.size);
   if (!found) return found.error();
   const std::size_t named_already = out.records.size();
   if (named_already == 0) {

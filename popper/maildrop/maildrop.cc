@@ -25,6 +25,7 @@
 #include "common/spool/spool_file.h"
 #include "popper/maildrop/bulletins.h"
 #include "popper/maildrop/monitor_dotlock.h"
+#include "popper/maildrop/scan_process.h"
 #include "popper/maildrop/user_rules.h"
 
 namespace qpop::maildrop {
@@ -50,6 +51,7 @@ struct Prepared {
   UserRules rules;
   Bulletins bulletins;
   Folders folders;
+  std::unique_ptr<ScanProcess> scan_process;  ///< none: not worth it
 };
 
 base::Result<base::UniqueFd> open_folder(const std::string& path) {
@@ -69,6 +71,10 @@ std::vector<std::pair<base::UniqueFd, std::string>> open_drops(const config::Pla
   return out;
 }
 
+spool::MaildropPaths paths_of(const UserRules& rules, const Job& job, int spool_folder, int state_folder) {
+  return {spool_folder, rules.placement.spool.name, state_folder, job.uid, unique_id_form(rules.settings)};
+}
+
 base::Result<Prepared> give_up_rights(const Job& job) {
   const std::array<int, 2> keep{job.monitor.fd(), job.session.fd()};
   if (auto done = priv::confine({.keep = keep, .uid = job.uid, .gid = job.gid}); !done) return done.error();
@@ -82,6 +88,7 @@ base::Result<Prepared> give_up_rights(const Job& job) {
   auto drops = job.work == Work::open ? open_drops(prepared.rules.placement) : decltype(prepared.folders.temporary_drops){};
   std::vector<int> reach{spool->get(), state->get()};
   for (const auto& drop : drops) reach.push_back(drop.first.get());
+  if (job.work == Work::open) prepared.scan_process = ScanProcess::start(paths_of(prepared.rules, job, spool->get(), state->get()));
   if (auto done = priv::wall_in({}, reach, priv::Calls::file_role); !done) return done.error();
   prepared.folders = {std::move(*spool), std::move(*state), std::move(drops)};
   return prepared;
@@ -133,8 +140,7 @@ class Worker {
   Worker(Job& job, Prepared& prepared)
       : job_(job),
         prepared_(prepared),
-        paths_{prepared.folders.spool.get(), prepared.rules.placement.spool.name, prepared.folders.state.get(), job.uid,
-               unique_id_form(prepared.rules.settings)},
+        paths_(paths_of(prepared.rules, job, prepared.folders.spool.get(), prepared.folders.state.get())),
         settings_(maildrop_settings(prepared.rules.settings)),
         dotlock_(job.monitor),
         own_dotlock_(files_, clock_, prepared.folders.spool.get(), prepared.rules.placement.spool.name, lock_creation(prepared.rules.settings)) {
@@ -148,8 +154,8 @@ class Worker {
 
  private:
   [[nodiscard]] spool::Context context() {
-    if (prepared_.rules.placed_by_user) return {files_, clock_, own_dotlock_};
-    return {files_, clock_, dotlock_};
+    if (prepared_.rules.placed_by_user) return {files_, clock_, own_dotlock_, prepared_.scan_process.get()};
+    return {files_, clock_, dotlock_, prepared_.scan_process.get()};
   }
   void note_bulletins();
   int fail(const Error& error);
