@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "common/digest/xxh3_avx2.h"
+
 namespace qpop::digest {
 
 namespace {
@@ -139,6 +141,8 @@ void random_bytes(std::span<std::byte> out) {
 }
 
 std::uint64_t xxh3_64(std::string_view bytes, std::uint64_t seed) {
+  // Up to 240 octets are hashed without wide registers.
+  if (bytes.size() > 240 && avx2::has_avx2()) return avx2::xxh3_64(bytes.data(), bytes.size(), seed);
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
@@ -162,6 +166,7 @@ Xxh3Stream& Xxh3Stream::operator=(Xxh3Stream&&) noexcept = default;
 Xxh3Stream::~Xxh3Stream() = default;
 void Xxh3Stream::reset(std::uint64_t seed) { require(XXH3_128bits_reset_withSeed(state_->state.get(), seed) == XXH_OK); }
 void Xxh3Stream::add(std::string_view bytes) {
+  if (avx2::has_avx2()) return require(avx2::xxh3_128_update(state_->state.get(), bytes.data(), bytes.size()));
   require(XXH3_128bits_update(state_->state.get(), bytes.data(), bytes.size()) == XXH_OK);
 }
 Digest16 Xxh3Stream::result() const { return to_array(XXH3_128bits_digest(state_->state.get())); }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Published vectors for the hashes we rely on.
 #include "common/digest/digest.h"
+#include "common/digest/xxh3_avx2.h"
+
+#include <xxhash.h>
 
 #include <boost/test/unit_test.hpp>
 
@@ -48,6 +51,17 @@ BOOST_AUTO_TEST_CASE(base64_is_canonical_or_refused) {
   BOOST_TEST(base64_decode("").has_value());
   for (const auto* bad : {"A", "AG=i", "AGF", "AB==C", "AGFi\n", "AB=="}) BOOST_TEST(base64_decode(bad).has_value() == false, bad);
   BOOST_TEST(base64_decode("AA==").has_value());
+}
+
+BOOST_AUTO_TEST_CASE(xxh3_is_the_same_with_wide_registers) {
+  std::string text;
+  for (unsigned i = 0; i < 5000; ++i) text += static_cast<char>(i * 7 + i / 256);
+  for (std::size_t size = 0; size < text.size(); size += size < 600 ? 1 : 97) {
+    for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{0x0123456789abcdef}}) {
+      BOOST_TEST(xxh3_64({text.data(), size}, seed) == XXH3_64bits_withSeed(text.data(), size, seed), "size " << size);
+    }
+    if (avx2::has_avx2()) BOOST_TEST(avx2::xxh3_64(text.data(), size, 5) == XXH3_64bits_withSeed(text.data(), size, 5), "size " << size);
+  }
 }
 
 }  // namespace
