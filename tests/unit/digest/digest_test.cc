@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Published vectors for the hashes we rely on.
 #include "common/digest/digest.h"
-#include "common/digest/xxh3_avx2.h"
 
 #include <xxhash.h>
 
 #include <boost/test/unit_test.hpp>
 
 #include "common/base/text.h"
+#include "common/digest/xxh3_avx2.h"
 
 namespace {
 
@@ -60,7 +60,12 @@ BOOST_AUTO_TEST_CASE(xxh3_is_the_same_with_wide_registers) {
     for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{0x0123456789abcdef}}) {
       BOOST_TEST(xxh3_64({text.data(), size}, seed) == XXH3_64bits_withSeed(text.data(), size, seed), "size " << size);
     }
-    if (avx2::has_avx2()) BOOST_TEST(avx2::xxh3_64(text.data(), size, 5) == XXH3_64bits_withSeed(text.data(), size, 5), "size " << size);
+      if (avx2::has_avx2()) BOOST_TEST(avx2::xxh3_64(text.data(), size, 5) == XXH3_64bits_withSeed(text.data(), size, 5), "size " << size);
+  }
+  for (const std::size_t piece : {1U, 255U, 333U, 1024U, 4999U, 5000U}) {
+    Xxh3Stream stream{7};
+    for (std::size_t at = 0; at < text.size(); at += piece) stream.add(std::string_view{text}.substr(at, piece));
+    BOOST_TEST((stream.result() == xxh3_128(text, 7)), "pieces of " << piece);
   }
 }
 
