@@ -62,6 +62,13 @@ void seal_header(ListingHeader& header, std::span<const Record> records) {
   header.header_hash = hash_header(header);
 }
 
+void extend_header(ListingHeader& header, std::span<const Record> added, const digest::Digest16& records_hash) {
+  header.count += added.size();
+  for (const auto& record : added) header.total_octets += record.octets;
+  header.records_hash = records_hash;
+  header.header_hash = hash_header(header);
+}
+
 base::Status check_header(const ListingHeader& header, std::uint64_t file_size) {
   if (header.magic != kMagic || header.version != kVersion || header.record_size != kRecordSize) {
     return Error{ErrorKind::malformed, "not a scan listing of this version"};

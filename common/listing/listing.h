@@ -84,6 +84,9 @@ inline constexpr std::size_t kRecordSize = 96;
 static_assert(sizeof(Record) == kRecordSize && std::is_trivially_copyable_v<Record>);
 static_assert(sizeof(ListingHeader) == 128 && std::is_trivially_copyable_v<ListingHeader>);
 
+/// The header of a listing to which `added` were appended; `records_hash` is that of all records.
+void extend_header(ListingHeader& header, std::span<const Record> added, const digest::Digest16& records_hash);
+
 /// Fills record_size, count, total_octets, records_hash and header_hash from `records` and the other fields of `header`.
 void seal_header(ListingHeader& header, std::span<const Record> records);
 

@@ -190,21 +190,30 @@ void assign_unique_ids(std::span<listing::Record> records, std::span<const listi
   }
 }
 
-void extend_unique_ids(std::span<Record> records, std::size_t named) {
-  std::map<digest::Digest16, std::uint64_t> highest;  // ordinal that is taken, of each digest among the new ones
-  for (const auto& record : records.subspan(named)) highest.emplace(record.digest, 0);
-  for (const auto& record : records.first(named)) {
-    const auto found = highest.find(record.digest);
-    if (found == highest.end()) continue;
-    const auto digits = unique_id_text(record.digest);
-    found->second = std::max(found->second, ordinal_of(record.unique_id(), {digits.data(), digits.size()}));
-  }
-  for (auto& record : records.subspan(named)) {
+UniqueIdsBehind::UniqueIdsBehind(std::span<const Record> fresh) {
+  for (const auto& record : fresh) highest_.emplace(record.digest, 0);
+}
+
+void UniqueIdsBehind::see(const Record& named) {
+  const auto found = highest_.find(named.digest);
+  if (found == highest_.end()) return;
+  const auto digits = unique_id_text(named.digest);
+  found->second = std::max(found->second, ordinal_of(named.unique_id(), {digits.data(), digits.size()}));
+}
+
+void UniqueIdsBehind::give(std::span<Record> fresh) {
+  for (auto& record : fresh) {
     const auto digits = unique_id_text(record.digest);
     const std::string_view text{digits.data(), digits.size()};
-    const auto ordinal = ++highest[record.digest];
+    const auto ordinal = ++highest_[record.digest];
     ordinal == 1 ? set_unique_id(record, text) : set_unique_id(record, fmt::format("{}.{}", text, ordinal));
   }
+}
+
+void extend_unique_ids(std::span<Record> records, std::size_t named) {
+  UniqueIdsBehind ids{records.subspan(named)};
+  for (const auto& record : records.first(named)) ids.see(record);
+  ids.give(records.subspan(named));
 }
 
 }  // namespace qpop::mbox

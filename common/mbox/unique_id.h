@@ -15,6 +15,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -67,6 +68,19 @@ void set_unique_id(listing::Record& record, std::string_view unique_id);
 /// the known unique-ids in order; what is left gets ordinals above all known ones, so that no unique-id moves to
 /// another message.
 void assign_unique_ids(std::span<listing::Record> records, std::span<const listing::Record> known);
+
+/// The same for messages behind all known ones, which are shown one by one: no need to hold or sort them.
+class UniqueIdsBehind {
+ public:
+  explicit UniqueIdsBehind(std::span<const listing::Record> fresh);
+  /// For each known record, with its unique-id.
+  void see(const listing::Record& named);
+  /// Then, once: for the records that the constructor was given.
+  void give(std::span<listing::Record> fresh);
+
+ private:
+  std::map<digest::Digest16, std::uint64_t> highest_;  ///< ordinal that is taken, of each digest among the new ones
+};
 
 /// The same where the first `named` records are the older listing, whole and with their unique-ids: costs one look at each of them and no sorting of them.
 void extend_unique_ids(std::span<listing::Record> records, std::size_t named);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/mbox/unique_id.h"
 #include "common/spool/naming.h"
 #include "common/spool/split_scan.h"
 #include "common/spool/spool_file.h"
@@ -33,6 +34,7 @@ constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
 /// A writer without locks may append while we scan; more rounds than this and it is not worth following.
 constexpr int kMaxRounds = 3;
 constexpr std::size_t kRoomForNew = 1024;
+constexpr std::size_t kRecordsAtOnce = 512;
 
 template <class T>
 std::span<char> bytes_of(T& object) {
@@ -141,6 +143,37 @@ Result<SpoolListing> list_once(const Context& context, const MaildropPaths& path
   return out;
 }
 
+/// Names `fresh`, messages behind those of the index, and gives the hash of all records; nothing when the index is not sound.
+std::optional<digest::Digest16> name_behind(const Context& context, const OpenedIndex& index, std::vector<Record>& fresh) {
+  mbox::UniqueIdsBehind ids{fresh};
+  digest::Xxh3Stream hash;
+  std::array<Record, kRecordsAtOnce> known;
+  for (std::uint64_t at = 0; at < index.header.count; at += known.size()) {
+    const auto piece = std::span{known}.first(static_cast<std::size_t>(std::min<std::uint64_t>(known.size(), index.header.count - at)));
+    const std::span<char> octets{reinterpret_cast<char*>(piece.data()), piece.size_bytes()};
+    if (!read_exactly(context.fs, index.fd.get(), octets, sizeof(ListingHeader) + at * sizeof(Record))) return std::nullopt;
+    hash.add({octets.data(), octets.size()});
+    for (const auto& record : piece) ids.see(record);
+  }
+  if (hash.result() != index.header.records_hash) return std::nullopt;
+  ids.give(fresh);
+  hash.add({reinterpret_cast<const char*>(fresh.data()), fresh.size() * sizeof(Record)});
+  return hash.result();
+}
+
+/// Appends to the file of the index. Half of it done, the length of the file does not fit its header, and it is as good as absent.
+Status append_to_index(const Context& context, int state_folder_fd, const OpenedIndex& index, const ListingHeader& header, std::span<const Record> fresh) {
+  auto writer = again([&] { return context.fs.open_at(state_folder_fd, kIndexName, O_WRONLY | O_NONBLOCK, 0); });
+  if (!writer) return writer.error();
+  const std::uint64_t end = sizeof(ListingHeader) + index.header.count * sizeof(Record);
+  if (auto put = write_all(context.fs, writer->get(), {reinterpret_cast<const char*>(fresh.data()), fresh.size_bytes()}, end); !put) {
+    static_cast<void>(context.fs.truncate(writer->get(), end));  // no room: what was known stays known
+    return put;
+  }
+  if (auto put = write_all(context.fs, writer->get(), {reinterpret_cast<const char*>(&header), sizeof header}, 0); !put) return put;
+  return context.fs.close(std::move(*writer));
+}
+
 Status write_listing(const Context& context, int fd, SpoolListing& listing) {
   listing::seal_header(listing.header, listing.records);
   if (auto put = write_all(context.fs, fd, {bytes_of(listing.header).data(), sizeof listing.header}, 0); !put)
@@ -176,6 +209,36 @@ std::optional<UsableIndex> open_index(const Context& context, int state_folder_f
   if (!index || index->header.spool != identity || index->header.young != 0) return std::nullopt;
   if (!records_are_sound(context, *index)) return std::nullopt;
   return UsableIndex{.fd = std::move(index->fd), .header = index->header};
+}
+
+std::optional<UsableIndex> grow_index(const Context& context, const MaildropPaths& paths, MailLock& lock) {
+  // Unique-ids of other forms are compared with all that are taken.
+  if (paths.unique_id_form != mbox::UniqueIdForm::own) return std::nullopt;
+  auto index = open_header(context, paths.state_folder_fd);
+  if (!index) return std::nullopt;
+  const std::int64_t now = context.clock.realtime_ns();
+  const auto before = again([&] { return context.fs.status(lock.fd()); });
+  if (!before) return std::nullopt;
+  const auto& identity = before->identity;
+  const auto grown = has_only_grown(context, lock.fd(), index->header, identity);
+  if (!grown || !*grown) return std::nullopt;
+  const mbox::ScanStart start{.offset = index->header.end, .format = index->header.format};
+  auto found = scan_spool(context, lock, start, identity.size);
+  auto hash = found ? tail_hash(context.fs, lock.fd(), identity.size) : Result<std::uint64_t>{found.error()};
+  if (!hash) return std::nullopt;
+  const auto records_hash = name_behind(context, *index, found->records);
+  const auto after = again([&] { return context.fs.status(lock.fd()); });
+  if (!records_hash || !after || after->identity != identity) return std::nullopt;
+  ListingHeader header = index->header;
+  header.end = identity.size;
+  header.spool = identity;
+  header.tail_hash = *hash;
+  header.format = found->format;
+  header.young = is_young(identity, now) ? 1 : 0;
+  listing::extend_header(header, found->records, *records_hash);
+  if (!append_to_index(context, paths.state_folder_fd, *index, header, found->records)) return std::nullopt;
+  static_cast<void>(remove_if_present(context.fs, paths.state_folder_fd, kIndexTemporaryName));  // of a process that died
+  return UsableIndex{.fd = std::move(index->fd), .header = header, .octets_scanned = identity.size - start.offset};
 }
 
 Result<SpoolListing> list_spool(const Context& context, const MaildropPaths& paths, MailLock& lock) {

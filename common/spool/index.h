@@ -36,9 +36,15 @@ struct SpoolListing {
 struct UsableIndex {
   base::UniqueFd fd;
   listing::ListingHeader header;
+  std::uint64_t octets_scanned = 0;
 };
 [[nodiscard]] std::optional<UsableIndex> open_index(const Context& context, int state_folder_fd,
                                                     const listing::SpoolIdentity& identity);
+
+/// Where the spool has only grown since the index was written: scans what is new, and the index follows in place, so that the cost is that of
+/// the new mail. Nothing where that is not so, or could not be done; then list_spool() tells why.
+/// Precondition: the caller holds the session lock, or somebody may be reading the file.
+[[nodiscard]] std::optional<UsableIndex> grow_index(const Context& context, const MaildropPaths& paths, MailLock& lock);
 
 /// Lists the messages of the locked spool; unique-ids of an older index stay with their messages.
 /// Errors: malformed (neither mbox nor MMDF, with the offset), changed (somebody writes without locks), io.

@@ -127,21 +127,45 @@ Result<bool> fill_from_index(const Context& context, const MaildropPaths& paths,
   return true;
 }
 
+/// The spool that was listed, opened for the session.
+Result<UniqueFd> open_listed(const Context& context, const MaildropPaths& paths, const listing::SpoolIdentity& listed) {
+  FileStatus status;
+  auto reader = open_for_reading(context, paths, status);
+  if (!reader) return reader.error();
+  if (!reader->has_value() || status.identity.inode != listed.inode || status.identity.device != listed.device) {
+    return Error{ErrorKind::changed, "the spool was replaced while it was locked"};
+  }
+  return std::move(**reader);
+}
+
+/// Mail was only appended, and nothing is hidden.
+Result<bool> fill_from_growth(const Context& context, const MaildropPaths& paths, MailLock& lock, const Expunged& expunged, OpenedMaildrop& out) {
+  if (expunged.there) return false;
+  auto index = grow_index(context, paths, lock);
+  if (!index) return false;
+  auto spool = open_listed(context, paths, index->header.spool);
+  if (!spool) return spool.error();
+  out.spool = std::move(*spool);
+  out.listing = std::move(index->fd);
+  out.count = static_cast<std::uint32_t>(index->header.count);
+  out.octets = index->header.total_octets;
+  out.source = ListingSource::grown;
+  out.octets_scanned = index->octets_scanned;
+  return true;
+}
+
 Status fill_from_scan(const Context& context, const MaildropPaths& paths, MailLock& lock, const Expunged& expunged, OpenedMaildrop& out) {
+  auto followed = fill_from_growth(context, paths, lock, expunged, out);
+  if (!followed) return followed.error();
+  if (*followed) return {};
   auto listing = list_spool(context, paths, lock);
   if (!listing) return listing.error();
   auto written = write_index(context, paths.state_folder_fd, *listing, out.warnings);
   if (!written) return written.error();
-  FileStatus status;
-  auto reader = open_for_reading(context, paths, status);
-  if (!reader) return reader.error();
   if (listing->header.end > 0) {
-    if (!reader->has_value()) return Error{ErrorKind::changed, "the spool was replaced while it was locked"};
-    const auto& scanned = listing->header.spool;
-    if (status.identity.inode != scanned.inode || status.identity.device != scanned.device) {
-      return Error{ErrorKind::changed, "the spool was replaced while it was locked"};
-    }
-    out.spool = std::move(**reader);
+    auto spool = open_listed(context, paths, listing->header.spool);
+    if (!spool) return spool.error();
+    out.spool = std::move(*spool);
   }
   if (auto done = hide(context, paths, expunged, listing->records, listing->header.end, out); !done) return done;
   out.listing = std::move(*written);
