@@ -99,52 +99,6 @@ BOOST_AUTO_TEST_CASE(appended_mail_is_scanned_alone_and_unique_ids_stay) {
   BOOST_TEST(after[2] == before[0] + ".3");
 }
 
-BOOST_AUTO_TEST_CASE(the_index_follows_appended_mail_in_place) {
-  MaildropFixture drop;
-  std::string first;
-  for (unsigned i = 0; i < 1300; ++i) first += mbox_message(i, 0);  // more than are looked at at once
-  drop.write_spool(first);
-  Process process{drop};
-  BOOST_REQUIRE(process.open().has_value());
-  const auto inode = [&] {
-    struct stat status {};
-    BOOST_REQUIRE(::stat(drop.state_path("index").c_str(), &status) == 0);
-    return status.st_ino;
-  };
-  const auto before = inode();
-  for (const auto& mail : {mbox_message(7, 0), mbox_message(7, 0) + mbox_message(2000), kNew}) {
-    drop.append_spool(mail);
-    BOOST_TEST((process.open()->source == ListingSource::grown));
-  }
-  BOOST_TEST(inode() == before);
-  auto known = process.open();
-  BOOST_TEST((known->source == ListingSource::from_index));
-  const auto ids = unique_ids_of(*known);
-  BOOST_TEST(ids.size() == 1304U);
-  BOOST_TEST(ids[1301] == ids[7] + ".3");
-  known->session_lock.reset();
-  std::filesystem::remove(drop.state_path("index"));
-  const auto scanned = process.open();
-  BOOST_TEST((scanned->source == ListingSource::scanned));
-  BOOST_TEST((unique_ids_of(*scanned) == ids));
-  BOOST_TEST(scanned->octets == known->octets);
-}
-
-BOOST_AUTO_TEST_CASE(a_damaged_index_is_not_continued) {
-  MaildropFixture drop;
-  drop.write_spool(kOne + kTwo);
-  Process process{drop};
-  const auto ids = unique_ids_of(*process.open());
-  auto index = MaildropFixture::read_file(drop.state_path("index"));
-  index[200] = static_cast<char>(index[200] ^ 1);  // in a record
-  MaildropFixture::write_file(drop.state_path("index"), index);
-  drop.append_spool(kNew);
-  const auto opened = process.open();
-  BOOST_TEST((opened->source == ListingSource::scanned));
-  BOOST_TEST(opened->count == 3U);
-  BOOST_TEST(unique_ids_of(*opened)[1] == ids[1]);
-}
-
 BOOST_AUTO_TEST_CASE(growth_that_does_not_start_a_message_or_a_changed_tail_is_scanned_whole) {
   for (const std::string& grown : {kOne + "more\n", kTwo + kOne + "\n" + kNew, kOne + "\n" + kNew}) {
     MaildropFixture drop;
