@@ -470,10 +470,10 @@ struct MaildropFailed {
   MaildropFailure failure = MaildropFailure::temporary;
 };
 
-/// The messages are gone for good, though moving the others is not finished; UpdateDone follows.
+/// The messages are gone for good, though moving the others, or the cut, is not finished; UpdateDone follows.
 struct UpdateCommitted {
   static constexpr auto kType = MessageType::update_committed;
-  std::uint64_t moving = 0;  ///< octets that are still to be moved
+  std::uint64_t moving = 0;  ///< octets that are still to be moved, or cut off
 };
 
 struct UpdateDone {

@@ -48,6 +48,9 @@ struct MailLockKinds {
   bool lease = false;
 };
 
+/// So many octets at the end of a spool take longer to give back to the file system than a journal takes to write: they are cut under one.
+inline constexpr std::uint64_t kMuchCut = 32UL * 1024 * 1024;
+
 /// Lines for the log about what works but needs attention.
 using Warnings = std::vector<std::string>;
 

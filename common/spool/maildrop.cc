@@ -238,11 +238,11 @@ Status update_locked(const Context& context, const MaildropPaths& paths, MailLoc
   out.recovery = *recovered;
   auto listing = list_spool(context, paths, lock);
   if (!listing) return listing.error();
-  Marks marks{.deleted = request.deleted, .retrieved = request.retrieved};
+  Marks marks{.deleted = request.deleted, .retrieved = request.retrieved, .much_cut = request.much_cut};
   if (!is_as_seen(*listing, request)) {
     auto found = find_marked(*listing, request);
     if (!found) return found.error();
-    marks = {.deleted = std::move(*found)};
+    marks = {.deleted = std::move(*found), .much_cut = request.much_cut};
     out.warnings.emplace_back("another program rewrote the spool during the session; the deleted messages were found again");
   }
   out.removed = static_cast<std::uint32_t>(std::ranges::count(marks.deleted, true));

@@ -75,7 +75,8 @@ struct UpdateRequest {
   digest::Digest16 records_hash{};  ///< of their records: ListingHeader::records_hash
   std::vector<bool> deleted;        ///< `count` marks
   std::vector<bool> retrieved{};    ///< as many, or none: messages that get "Status: RO" where they move anyway
-  std::function<void(std::uint64_t)> committed{};  ///< called once the messages are gone for good, with the octets that are to move yet
+  std::function<void(std::uint64_t)> committed{};  ///< called once the messages are gone for good, with the octets that are to move or to be cut yet
+  std::uint64_t much_cut = kMuchCut;
 };
 
 struct UpdatedMaildrop {

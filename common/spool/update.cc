@@ -102,8 +102,9 @@ Status cut_only(const Context& context, const MaildropPaths& paths, MailLock& lo
   return Error{ErrorKind::io, fmt::format("sync the spool behind the cut: {}", synced.error().message())};
 }
 
-/// Step 2 where the file `expunged` stands: a journal of no octets makes sure that the file goes exactly when the messages do
-/// (recovery.cc). Without room for it the file goes afterwards.
+/// Step 2 with a journal of no octets. Where the file `expunged` stands it makes sure that the file goes exactly when the messages do
+/// (recovery.cc); and a cut that takes its time need not be waited for. Without room for it the cut is made at once, and the file goes
+/// afterwards.
 Status cut_with_journal(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolListing& listing, const UpdatePlan& plan,
                         const std::function<void(std::uint64_t)>& committed, Warnings& warnings) {
   JournalPlan journal_plan{.first = plan.first, .old_size = plan.old_size, .format = listing.header.format};
@@ -117,7 +118,7 @@ Status cut_with_journal(const Context& context, const MaildropPaths& paths, Mail
     return {};
   }
   if (!journal) return journal.error();
-  committed(0);
+  committed(plan.old_size - plan.first);
   auto done = carry_out(context, paths, lock, std::move(*journal), warnings);
   return done ? Status{} : Status{done.error().at("the journal stands, recovery will finish the update")};
 }
@@ -253,7 +254,7 @@ Status apply_update(const Context& context, const MaildropPaths& paths, MailLock
   const UpdatePlan plan = plan_update(listing, marks.deleted);
   Tail tail;
   std::uint64_t size = plan.first;
-  if (plan.tail.empty() && marks.expunged_stands) {
+  if (plan.tail.empty() && (marks.expunged_stands || plan.old_size - plan.first >= marks.much_cut)) {
     if (auto cut = cut_with_journal(context, paths, lock, listing, plan, committed, warnings); !cut) return cut;
   } else if (plan.tail.empty()) {
     if (auto cut = cut_only(context, paths, lock, plan); !cut) return cut;

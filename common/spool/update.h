@@ -32,10 +32,11 @@ struct Marks {
   std::vector<bool> deleted;
   std::vector<bool> retrieved{};  ///< to be marked as read where they move anyway (read_marks.h)
   bool expunged_stands = false;   ///< the file `expunged` is there; what it hides must be among `deleted`
+  std::uint64_t much_cut = kMuchCut;
 };
 
 /// Removes the messages marked as deleted and rewrites the index. `committed` is called as soon as the messages are
-/// gone for good, with the octets that are still to be moved, which may take its time.
+/// gone for good, with the octets that are still to be moved or cut, which may take its time.
 ///
 /// Precondition: the spool is locked, `listing` describes it now, no journal stands.
 /// Result  when it returns, the messages are gone and will stay so.

@@ -62,6 +62,13 @@ class List {
     if (!arrived.empty()) s.units.push_back(arrived);
     list_.push_back(std::move(s));
   }
+  /// The same as the one before, with a journal.
+  void again_with_journalled_cut() {
+    auto s = list_.back();
+    s.name += ", a long cut";
+    s.journalled_cut = true;
+    list_.push_back(std::move(s));
+  }
   [[nodiscard]] std::vector<Scenario> take() { return std::move(list_); }
 
  private:
@@ -85,8 +92,10 @@ void add_places(List& list, const Kind& kind) {
     list.add(kind, "first", m, {0}, arrived);
     list.add(kind, "middle", m, {2}, arrived);
     list.add(kind, "last", m, {4}, arrived);
+    if (arrived.empty()) list.again_with_journalled_cut();
     list.add(kind, "every second", m, {0, 2, 4}, arrived);
     list.add(kind, "all", m, {0, 1, 2, 3, 4}, arrived);
+    if (arrived.empty()) list.again_with_journalled_cut();
   }
   list.add(kind, "the other second", m, {1, 3});
   list.add(kind, "all but the first", m, {1, 2, 3, 4});
