@@ -129,13 +129,14 @@ Result<mbox::ScanResult> scan_spool(const Context& context, MailLock& lock, mbox
   Scan scan{context, lock, start, end};
   if (const auto middle = begin_helper(context, lock.fd(), start, end)) {
     auto whole = scan.join_at(*middle);
+    context.scan_helper->dismiss();
     if (!whole) return whole.error();
     if (*whole) return std::move(**whole);
   }
   return scan.finish();
 }
 
-Result<std::vector<Record>> scan_part(FileSystem& fs, const MaildropPaths& paths, const ScanPart& part) {
+Result<std::vector<Record>> scan_part(FileSystem& fs, const MaildropPaths& paths, const ScanPart& part, const std::function<bool()>& is_wanted) {
   auto fd = open_spool(fs, paths, O_RDONLY);
   if (!fd) return fd.error();
   const auto status = again([&] { return fs.status(fd->get()); });
@@ -143,7 +144,10 @@ Result<std::vector<Record>> scan_part(FileSystem& fs, const MaildropPaths& paths
   if (status->identity.device != part.device || status->identity.inode != part.inode) return Error{ErrorKind::changed, "another spool"};
   mbox::Scanner scanner{{.offset = part.offset, .format = SpoolFormat::mbox}, peek_at(fs, fd->get(), part.end)};
   scanner.expect(part.end - part.offset);
-  auto fed = for_each_piece(fs, fd->get(), part.offset, part.end, [&](std::string_view piece) { return scanner.feed(piece); });
+  auto fed = for_each_piece(fs, fd->get(), part.offset, part.end, [&](std::string_view piece) -> Status {
+    if (!is_wanted()) return Error{ErrorKind::io, "nobody waits for it any more"};
+    return scanner.feed(piece);
+  });
   if (!fed) return fed.error();
   auto found = scanner.finish();
   if (!found) return found.error();

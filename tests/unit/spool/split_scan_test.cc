@@ -29,10 +29,12 @@ class Helper final : public ScanHelper {
     ++finished;
     meanwhile();
     if (dies) return Error{ErrorKind::io, "it has died"};
-    return scan_part(fs_, paths_, part_);
+    return scan_part(fs_, paths_, part_, [] { return true; });
   }
+  void dismiss() override { ++dismissed; }
   unsigned begun = 0;
   unsigned finished = 0;
+  unsigned dismissed = 0;
   bool can_begin = true;
   bool dies = false;
 
@@ -138,6 +140,17 @@ BOOST_AUTO_TEST_CASE(a_postmark_inside_an_announced_length_is_no_meeting_place) 
   BOOST_TEST(split.compare() > 500U);
   BOOST_TEST(split.helper.begun == 1U);
   BOOST_TEST(split.helper.finished == 0U);  // what it found is of no use
+  BOOST_TEST(split.helper.dismissed == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(whoever_has_begun_is_dismissed) {
+  Split whole{filler(2 * kHalf)};
+  BOOST_TEST(whole.compare() > 500U);
+  BOOST_TEST(whole.helper.dismissed == 1U);
+  Split malformed{"Not a postmark\n" + filler(2 * kHalf)};
+  BOOST_TEST(malformed.compare() == 0U);
+  BOOST_TEST(malformed.helper.begun == 1U);
+  BOOST_TEST(malformed.helper.dismissed == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(a_message_without_a_boundary_is_not_cut) {
@@ -180,9 +193,23 @@ BOOST_AUTO_TEST_CASE(a_helper_reads_no_other_file) {
   MaildropFixture drop;
   test::Process process{drop};
   drop.write_spool(filler(1));
-  const auto found = scan_part(process.fs, drop.paths(), {.device = 1, .inode = 1, .offset = 0, .end = 10});
+  const auto found = scan_part(process.fs, drop.paths(), {.device = 1, .inode = 1, .offset = 0, .end = 10}, [] { return true; });
   BOOST_REQUIRE(!found);
   BOOST_TEST((found.error().kind() == ErrorKind::changed));
+}
+
+BOOST_AUTO_TEST_CASE(a_helper_that_is_not_wanted_stops) {
+  MaildropFixture drop;
+  test::Process process{drop};
+  const auto text = filler(1'000'000);
+  drop.write_spool(text);
+  const auto status = process.fs.status_at(drop.spool_folder(), "ada");
+  BOOST_REQUIRE(status.has_value());
+  const ScanPart all{.device = status->identity.device, .inode = status->identity.inode, .offset = 0, .end = text.size()};
+  BOOST_TEST(scan_part(process.fs, drop.paths(), all, [] { return true; }).has_value());
+  unsigned asked = 0;
+  BOOST_TEST(!scan_part(process.fs, drop.paths(), all, [&] { return ++asked < 2; }).has_value());
+  BOOST_TEST(asked == 2U);
 }
 
 BOOST_AUTO_TEST_CASE(help_is_wanted_where_much_is_unknown) {
