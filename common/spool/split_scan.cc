@@ -24,6 +24,8 @@ using listing::SpoolFormat;
 
 /// How far behind the middle a boundary is looked for; a message may be larger.
 constexpr std::uint64_t kMostLooked = 4UL * 1024 * 1024;
+/// And how many lines that begin like a postmark are looked at for it: each costs two calls of the kernel, and a message may hold nothing else.
+constexpr unsigned kMostCandidates = 1000;
 /// A postmark, so that the scan has seen it whole.
 constexpr std::uint64_t kPostmarkLine = mbox::kMaxPostmark + 2;
 constexpr std::string_view kPostmark = "\nFrom ";
@@ -39,11 +41,13 @@ mbox::Peek peek_at(FileSystem& fs, int fd, std::uint64_t end) {
 /// The first place in [from, to) where a message may begin.
 Result<std::optional<std::uint64_t>> find_boundary(FileSystem& fs, int fd, std::uint64_t from, std::uint64_t to) {
   std::vector<char> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, to - from)));
+  unsigned candidates = 0;
   while (from < to) {
     const std::span<char> room = std::span{buffer}.first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), to - from)));
     if (auto read = read_exactly(fs, fd, room, from); !read) return read.error();
     const std::string_view octets{room.data(), room.size()};
     for (std::size_t at = 0; (at = octets.find(kPostmark, at)) != std::string_view::npos; ++at) {
+      if (++candidates > kMostCandidates) return std::optional<std::uint64_t>{};
       auto found = boundary_at(fs, fd, from + at + 1, SpoolFormat::mbox);
       if (!found) return found.error();
       if (*found) return std::optional{from + at + 1};

@@ -161,6 +161,20 @@ BOOST_AUTO_TEST_CASE(a_message_without_a_boundary_is_not_cut) {
   BOOST_TEST(split.helper.begun == 0U);
 }
 
+BOOST_AUTO_TEST_CASE(lines_that_resemble_postmarks_are_not_looked_at_without_end) {
+  const auto with_lines = [](unsigned lines) {
+    std::string message = kPostmark + "Subject: large\n\n" + std::string(1'000'000, 'x') + "\n";
+    for (unsigned i = 0; i < lines; ++i) message += "\nFrom here on\n";
+    return filler(kHalf - 500'000) + message + std::string(1'000'000, 'x') + "\n\n" + filler(kHalf - 500'000, 5000);
+  };
+  Split few{with_lines(900)};
+  BOOST_TEST(few.compare() > 400U);
+  BOOST_TEST(few.helper.finished == 1U);
+  Split many{with_lines(10'000)};
+  BOOST_TEST(many.compare() > 400U);
+  BOOST_TEST(many.helper.begun == 0U);
+}
+
 BOOST_AUTO_TEST_CASE(a_helper_that_fails_is_done_without) {
   Split split{filler(2 * kHalf)};
   split.helper.dies = true;
