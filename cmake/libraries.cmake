@@ -55,6 +55,7 @@ qpop_library(program_options Boost::program_options libboost_program_options.a)
 if(QPOP_STATIC AND fmt_VERSION VERSION_GREATER_EQUAL 9 AND fmt_VERSION VERSION_LESS 10)
   add_library(qpop_fmt STATIC cmake/fmt_library.cc)
   target_compile_features(qpop_fmt PUBLIC cxx_std_20)
+  target_link_libraries(qpop_fmt PRIVATE qpop_flags)  # hardened as the rest
   qpop_library(fmt qpop_fmt)
 else()
   qpop_library(fmt fmt::fmt)

@@ -24,6 +24,8 @@ using listing::SpoolFormat;
 
 /// How far behind the middle a boundary is looked for; a message may be larger.
 constexpr std::uint64_t kMostLooked = 4UL * 1024 * 1024;
+/// And how many lines that begin like a postmark are looked at for it: each costs two calls of the kernel, and a message may hold nothing else.
+constexpr unsigned kMostCandidates = 1000;
 /// A postmark, so that the scan has seen it whole.
 constexpr std::uint64_t kPostmarkLine = mbox::kMaxPostmark + 2;
 constexpr std::string_view kPostmark = "\nFrom ";
@@ -39,11 +41,13 @@ mbox::Peek peek_at(FileSystem& fs, int fd, std::uint64_t end) {
 /// The first place in [from, to) where a message may begin.
 Result<std::optional<std::uint64_t>> find_boundary(FileSystem& fs, int fd, std::uint64_t from, std::uint64_t to) {
   std::vector<char> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, to - from)));
+  unsigned candidates = 0;
   while (from < to) {
     const std::span<char> room = std::span{buffer}.first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), to - from)));
     if (auto read = read_exactly(fs, fd, room, from); !read) return read.error();
     const std::string_view octets{room.data(), room.size()};
     for (std::size_t at = 0; (at = octets.find(kPostmark, at)) != std::string_view::npos; ++at) {
+      if (++candidates > kMostCandidates) return std::optional<std::uint64_t>{};
       auto found = boundary_at(fs, fd, from + at + 1, SpoolFormat::mbox);
       if (!found) return found.error();
       if (*found) return std::optional{from + at + 1};
@@ -129,13 +133,14 @@ Result<mbox::ScanResult> scan_spool(const Context& context, MailLock& lock, mbox
   Scan scan{context, lock, start, end};
   if (const auto middle = begin_helper(context, lock.fd(), start, end)) {
     auto whole = scan.join_at(*middle);
+    context.scan_helper->dismiss();
     if (!whole) return whole.error();
     if (*whole) return std::move(**whole);
   }
   return scan.finish();
 }
 
-Result<std::vector<Record>> scan_part(FileSystem& fs, const MaildropPaths& paths, const ScanPart& part) {
+Result<std::vector<Record>> scan_part(FileSystem& fs, const MaildropPaths& paths, const ScanPart& part, const std::function<bool()>& is_wanted) {
   auto fd = open_spool(fs, paths, O_RDONLY);
   if (!fd) return fd.error();
   const auto status = again([&] { return fs.status(fd->get()); });
@@ -143,7 +148,10 @@ Result<std::vector<Record>> scan_part(FileSystem& fs, const MaildropPaths& paths
   if (status->identity.device != part.device || status->identity.inode != part.inode) return Error{ErrorKind::changed, "another spool"};
   mbox::Scanner scanner{{.offset = part.offset, .format = SpoolFormat::mbox}, peek_at(fs, fd->get(), part.end)};
   scanner.expect(part.end - part.offset);
-  auto fed = for_each_piece(fs, fd->get(), part.offset, part.end, [&](std::string_view piece) { return scanner.feed(piece); });
+  auto fed = for_each_piece(fs, fd->get(), part.offset, part.end, [&](std::string_view piece) -> Status {
+    if (!is_wanted()) return Error{ErrorKind::io, "nobody waits for it any more"};
+    return scanner.feed(piece);
+  });
   if (!fed) return fed.error();
   auto found = scanner.finish();
   if (!found) return found.error();

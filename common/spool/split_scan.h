@@ -30,10 +30,13 @@ class ScanHelper {
   ScanHelper& operator=(const ScanHelper&) = delete;
   virtual ~ScanHelper() = default;
 
-  /// Begins to scan, at most once. false: it cannot.
+  /// Begins to scan. false: it cannot, or was dismissed before.
   virtual bool begin(const ScanPart& part) = 0;
   /// What was found, with everything but the unique-ids. `meanwhile` is called about every second. Errors: any; then it is scanned here.
   virtual base::Result<std::vector<listing::Record>> finish(const std::function<void()>& meanwhile) = 0;
+  /// Nothing more is wanted of it, whatever it is doing. Each that has begun is: the spool may be moved and scanned again behind the scan, and
+  /// what was found before would then be taken for an answer.
+  virtual void dismiss() = 0;
 };
 
 /// Less is scanned by one process.
@@ -45,7 +48,8 @@ inline constexpr std::uint64_t kWorthHelp = 32UL * 1024 * 1024;
 /// The octets from `start` to `end` of the locked spool. Errors: those of the scanner; changed, io.
 [[nodiscard]] base::Result<mbox::ScanResult> scan_spool(const Context& context, MailLock& lock, mbox::ScanStart start, std::uint64_t end);
 
-/// What a helper does. Errors: as above; changed: another file.
-[[nodiscard]] base::Result<std::vector<listing::Record>> scan_part(FileSystem& fs, const MaildropPaths& paths, const ScanPart& part);
+/// What a helper does. `is_wanted` is asked again and again. Errors: as above; changed: another file; io: not wanted any more.
+[[nodiscard]] base::Result<std::vector<listing::Record>> scan_part(FileSystem& fs, const MaildropPaths& paths, const ScanPart& part,
+                                                                   const std::function<bool()>& is_wanted);
 
 }  // namespace qpop::spool

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Runs as: root, or the user who started the server.
 // Source: dlopen(3), dlsym(3).
 #include "popper/checker/pam_library.h"
 

@@ -45,7 +45,11 @@ int scan(const ipc::Channel& parent, const spool::MaildropPaths& paths) {
   ipc::ScanPart wanted;
   if (!frame || !frame->read(wanted)) return 0;  // it was not needed
   files::SystemFileSystem fs;
-  const auto found = spool::scan_part(fs, paths, {.device = wanted.device, .inode = wanted.inode, .offset = wanted.offset, .end = wanted.end});
+  const auto is_wanted = [&parent] {
+    const auto word = parent.receive(0);
+    return !word && word.error().kind() == ErrorKind::busy;
+  };
+  const auto found = spool::scan_part(fs, paths, {.device = wanted.device, .inode = wanted.inode, .offset = wanted.offset, .end = wanted.end}, is_wanted);
   const auto file = found ? write_down(fs, *found) : base::Result<base::UniqueFd>{found.error()};
   if (!file) return parent.send(ipc::PartScanned{}) ? 0 : 3;
   const std::array<int, 1> descriptors{file->get()};
@@ -92,7 +96,7 @@ bool ScanProcess::begin(const spool::ScanPart& part) {
 }
 
 base::Result<std::vector<Record>> ScanProcess::finish(const std::function<void()>& meanwhile) {
-  for (;;) {
+  while (channel_.valid()) {
     const auto frame = channel_.receive(kTurnMs);
     meanwhile();
     if (!frame && frame.error().kind() == ErrorKind::busy) continue;
@@ -106,6 +110,7 @@ base::Result<std::vector<Record>> ScanProcess::finish(const std::function<void()
     if (auto read = files::read_exactly(fs, frame->descriptors[0].get(), octets, 0); !read) return read.error();
     return records;
   }
+  return Error{ErrorKind::io, "it was dismissed"};
 }
 
 }  // namespace qpop::maildrop

@@ -22,6 +22,7 @@ class ScanProcess final : public spool::ScanHelper {
 
   bool begin(const spool::ScanPart& part) override;
   base::Result<std::vector<listing::Record>> finish(const std::function<void()>& meanwhile) override;
+  void dismiss() override { channel_.close(); }
 
  private:
   explicit ScanProcess(ipc::Channel channel) : channel_(std::move(channel)) {}

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Runs as: root, or the user who started the server.
 // Source: madvise(2).
 #include "popper/monitor/own_memory.h"
 

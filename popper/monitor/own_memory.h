@@ -2,7 +2,8 @@
 // Memory that the monitor's children do not inherit.
 //
 // Why: what is known of other clients is nothing for a child to see, and a page that two processes share after a fork costs a copy when
-// one of them changes it: the monitor forks twice for a login.
+// one of them changes it: the monitor forks twice for a login. Not all of it: texts of more than 15 octets (std::string) lie elsewhere, and what
+// the stack and freed memory still hold is inherited as ever. It makes a captured process poorer; nothing relies on it.
 #pragma once
 
 #include <memory_resource>

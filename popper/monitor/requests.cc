@@ -54,6 +54,7 @@ const RequestTable* RequestTable::find(std::uint16_t type) {
       RequestTable{MessageType::session_ended, kWithClient, 1, sizeof(ipc::SessionEnded), &Monitor::on_ended},
       RequestTable{MessageType::session_report, phase_bit(Phase::transaction) | phase_bit(Phase::updating), 1, sizeof(ipc::SessionReport), &Monitor::on_report},
   };
+  static_assert(std::ranges::all_of(kRows, [](const RequestTable& row) { return static_cast<std::size_t>(row.type) < kRequestTypes; }), "they are counted by type");
   const auto* row = std::ranges::find_if(kRows, [type](const RequestTable& candidate) { return static_cast<std::uint16_t>(candidate.type) == type; });
   return row == kRows.end() ? nullptr : row;
 }
@@ -77,6 +78,7 @@ const JobRequestTable* JobRequestTable::find(std::uint16_t type) {
       JobRequestTable{MessageType::user_settings, work_bit(MaildropWork::open), 1, sizeof(ipc::UserSettings), &Monitor::on_user_settings},
       JobRequestTable{MessageType::maildrop_recovered, work_bit(MaildropWork::recover), 1, sizeof(ipc::MaildropRecovered), &Monitor::on_recovered},
   };
+  static_assert(std::ranges::all_of(kRows, [](const JobRequestTable& row) { return static_cast<std::size_t>(row.type) < kRequestTypes; }), "they are counted by type");
   const auto* row = std::ranges::find_if(kRows, [type](const JobRequestTable& candidate) { return static_cast<std::uint16_t>(candidate.type) == type; });
   return row == kRows.end() ? nullptr : row;
 }

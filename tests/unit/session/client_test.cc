@@ -181,4 +181,21 @@ BOOST_AUTO_TEST_CASE(a_silent_client_is_waited_for_until_something_else_happens)
   BOOST_TEST((pair.next() == Event::closed));
 }
 
+BOOST_AUTO_TEST_CASE(work_is_done_before_the_wait_for_a_quick_client) {
+  Pair pair;
+  unsigned works = 0;
+  pair.client->while_waiting([&] { ++works; });
+  // The monitor's word ends each wait at once.
+  const std::uint64_t one = 1;
+  BOOST_REQUIRE(::write(pair.wake.get(), &one, sizeof one) == static_cast<ssize_t>(sizeof one));
+  for (unsigned turn = 0; turn < QuickLook::kQuickTurns; ++turn) BOOST_REQUIRE((pair.next() == Event::monitor));
+  BOOST_TEST(works == 0U);
+  for (unsigned turn = 0; turn < 10'000 && works == 0; ++turn) BOOST_REQUIRE((pair.next() == Event::monitor));
+  BOOST_TEST(works == 1U);
+  // A command that is there already is not waited for.
+  pair.send("NOOP\r\n");
+  BOOST_TEST((pair.next() == Event::line));
+  BOOST_TEST(works == 1U);
+}
+
 }  // namespace

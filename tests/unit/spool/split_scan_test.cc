@@ -29,10 +29,12 @@ class Helper final : public ScanHelper {
     ++finished;
     meanwhile();
     if (dies) return Error{ErrorKind::io, "it has died"};
-    return scan_part(fs_, paths_, part_);
+    return scan_part(fs_, paths_, part_, [] { return true; });
   }
+  void dismiss() override { ++dismissed; }
   unsigned begun = 0;
   unsigned finished = 0;
+  unsigned dismissed = 0;
   bool can_begin = true;
   bool dies = false;
 
@@ -138,6 +140,17 @@ BOOST_AUTO_TEST_CASE(a_postmark_inside_an_announced_length_is_no_meeting_place) 
   BOOST_TEST(split.compare() > 500U);
   BOOST_TEST(split.helper.begun == 1U);
   BOOST_TEST(split.helper.finished == 0U);  // what it found is of no use
+  BOOST_TEST(split.helper.dismissed == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(whoever_has_begun_is_dismissed) {
+  Split whole{filler(2 * kHalf)};
+  BOOST_TEST(whole.compare() > 500U);
+  BOOST_TEST(whole.helper.dismissed == 1U);
+  Split malformed{"Not a postmark\n" + filler(2 * kHalf)};
+  BOOST_TEST(malformed.compare() == 0U);
+  BOOST_TEST(malformed.helper.begun == 1U);
+  BOOST_TEST(malformed.helper.dismissed == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(a_message_without_a_boundary_is_not_cut) {
@@ -146,6 +159,20 @@ BOOST_AUTO_TEST_CASE(a_message_without_a_boundary_is_not_cut) {
   Split split{filler(kHalf - 5'000'000) + large + "\n" + filler(kHalf - 5'000'000, 5000)};
   BOOST_TEST(split.compare() > 400U);
   BOOST_TEST(split.helper.begun == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(lines_that_resemble_postmarks_are_not_looked_at_without_end) {
+  const auto with_lines = [](unsigned lines) {
+    std::string message = kPostmark + "Subject: large\n\n" + std::string(1'000'000, 'x') + "\n";
+    for (unsigned i = 0; i < lines; ++i) message += "\nFrom here on\n";
+    return filler(kHalf - 500'000) + message + std::string(1'000'000, 'x') + "\n\n" + filler(kHalf - 500'000, 5000);
+  };
+  Split few{with_lines(900)};
+  BOOST_TEST(few.compare() > 400U);
+  BOOST_TEST(few.helper.finished == 1U);
+  Split many{with_lines(10'000)};
+  BOOST_TEST(many.compare() > 400U);
+  BOOST_TEST(many.helper.begun == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(a_helper_that_fails_is_done_without) {
@@ -180,9 +207,23 @@ BOOST_AUTO_TEST_CASE(a_helper_reads_no_other_file) {
   MaildropFixture drop;
   test::Process process{drop};
   drop.write_spool(filler(1));
-  const auto found = scan_part(process.fs, drop.paths(), {.device = 1, .inode = 1, .offset = 0, .end = 10});
+  const auto found = scan_part(process.fs, drop.paths(), {.device = 1, .inode = 1, .offset = 0, .end = 10}, [] { return true; });
   BOOST_REQUIRE(!found);
   BOOST_TEST((found.error().kind() == ErrorKind::changed));
+}
+
+BOOST_AUTO_TEST_CASE(a_helper_that_is_not_wanted_stops) {
+  MaildropFixture drop;
+  test::Process process{drop};
+  const auto text = filler(1'000'000);
+  drop.write_spool(text);
+  const auto status = process.fs.status_at(drop.spool_folder(), "ada");
+  BOOST_REQUIRE(status.has_value());
+  const ScanPart all{.device = status->identity.device, .inode = status->identity.inode, .offset = 0, .end = text.size()};
+  BOOST_TEST(scan_part(process.fs, drop.paths(), all, [] { return true; }).has_value());
+  unsigned asked = 0;
+  BOOST_TEST(!scan_part(process.fs, drop.paths(), all, [&] { return ++asked < 2; }).has_value());
+  BOOST_TEST(asked == 2U);
 }
 
 BOOST_AUTO_TEST_CASE(help_is_wanted_where_much_is_unknown) {
