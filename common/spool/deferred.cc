@@ -20,7 +20,7 @@ using base::Result;
 using listing::Record;
 
 constexpr std::size_t kRecordsAtOnce = 256;
-constexpr std::int64_t kSecondNs = 1'000'000'000;
+constexpr std::uint64_t kSecondNs = 1'000'000'000;
 
 /// Adds the deleted ones of messages [first, first + size). Looks at no record of a piece in which none is deleted.
 base::Status add_entries(const listing::ListingReader& reader, const std::vector<bool>& deleted, std::uint32_t first, std::size_t size,
@@ -55,8 +55,11 @@ Result<ExpungedBatch> make_batch(const listing::ListingReader& reader, const Upd
 
 bool is_due(const Context& context, const ExpungeRules& rules, const Expunged& expunged, std::uint64_t more, std::uint64_t spool_size) {
   if (!expunged.empty()) {
-    const auto age = context.clock.realtime_ns() - expunged.oldest_ns();
-    if (age < 0 || age / kSecondNs >= rules.after_s) return true;
+    const auto now = context.clock.realtime_ns();
+    const auto oldest = expunged.oldest_ns();
+    // The file lies in a folder of the user's and may name any time: the difference of two may be too large for the type of both.
+    const auto age = static_cast<std::uint64_t>(now) - static_cast<std::uint64_t>(oldest);
+    if (oldest > now || age / kSecondNs >= static_cast<std::uint64_t>(rules.after_s)) return true;
   }
   const auto gone = expunged.on_disk() + more;
   return gone > 0 && gone >= spool_size / 100 * rules.share_percent + spool_size % 100 * rules.share_percent / 100;

@@ -25,17 +25,37 @@ COUNTS = ("lost", "torn", "duplicated", "resurrected", "wrong", "hung", "left")
 
 
 class Soak:
+    name = "kills"
+    settings = {"spare-sessions": "2", "max-sessions-per-address": "200", "mail-lock-timeout": "5"}
+    counted = ("completed", "taken back")
+
     def __init__(self, options):
         self.options = options
         self.users = [f"user{i}" for i in range(options.mailboxes)]
-        self.site = Site(users=self.users, parent=folder_on_disk(),
-                         options={"spare-sessions": "2", "max-sessions-per-address": "200", "mail-lock-timeout": "5"})
-        self.totals = dict.fromkeys((*COUNTS, "trials", "kills", "completed", "taken back", "dead locks", "index.tmp"), 0)
+        self.site = Site(users=self.users, parent=folder_on_disk(), options=self.settings)
+        self.totals = dict.fromkeys((*COUNTS, "trials", "kills", *self.counted, "dead locks", "index.tmp"), 0)
         self.kinds = {}
         self.roles = {}  # of the processes of this round, by pid
-        self.pools = make_pools(rng_for(options.seed, "pools"))
         self.faults = []
         self.lock = threading.Lock()
+
+        self.prepare()
+
+    def prepare(self):
+        self.pools = make_pools(rng_for(self.options.seed, "pools"))
+
+    def make_trial(self, user, number):
+        return Trial(self, user, number, rng_for(self.options.seed, number, user))
+
+    def visit(self, client, trial):
+        """What a session looks at after a trial."""
+
+    def finish(self):
+        """What is looked at when no trial is left."""
+
+    def enough(self):
+        """A run whose kills miss proves nothing."""
+        return self.totals["kills"] >= self.totals["trials"] // 4
 
     def count(self, name, number=1):
         with self.lock:
@@ -92,11 +112,12 @@ class Soak:
                 answer = client.command(f"PASS {PASSWORD}")
                 done = answer.startswith(b"+OK")
                 if done:
+                    self.visit(client, trial)
                     client.command("QUIT")
                 client.close()
                 if done:
                     return True
-            except OSError as error:
+            except (OSError, AssertionError) as error:
                 answer = str(error).encode()
             time.sleep(0.05)
         lock = trial.spool + ".lock"
@@ -158,7 +179,7 @@ class Soak:
     def round(self, number):
         self.running()
         self.roles = {}
-        trials = [Trial(self, user, number, rng_for(self.options.seed, number, user)) for user in self.users]
+        trials = [self.make_trial(user, number) for user in self.users]
         threads = [threading.Thread(target=trial.run) for trial in trials]
         for thread in threads:
             thread.start()
@@ -170,6 +191,9 @@ class Soak:
             while name_of(pid) in WRITER_NAMES and time.monotonic() < end:
                 time.sleep(0.01)
         self.running()
+        self.settle_all(trials)
+
+    def settle_all(self, trials):
         threads = [threading.Thread(target=self.settle, args=(trial,)) for trial in trials]
         for thread in threads:
             thread.start()
@@ -196,7 +220,7 @@ class Soak:
     def run(self):
         options, start, said = self.options, time.monotonic(), time.monotonic()
         number = 0
-        print(f"kills: seed {options.seed}, {len(self.users)} mailboxes in {self.site.root} ({file_system(self.site.root)})", flush=True)
+        print(f"{self.name}: seed {options.seed}, {len(self.users)} mailboxes in {self.site.root} ({file_system(self.site.root)})", flush=True)
         while self.totals["trials"] < options.trials if options.minutes is None else time.monotonic() - start < options.minutes * 60:
             self.round(number)
             number += 1
@@ -206,25 +230,26 @@ class Soak:
             if self.totals["hung"] > 3 or len(self.faults) > 50:
                 print("too many faults; stopped")
                 break
+        else:
+            self.finish()
         print(f"kills by process: {dict(sorted(self.kinds.items()))}; {time.monotonic() - start:.0f} s")
-        print("kills: " + " ".join(f"{name.replace(' ', '_')}={value}" for name, value in self.totals.items()))
+        print(f"{self.name}: " + " ".join(f"{name.replace(' ', '_')}={value}" for name, value in self.totals.items()))
         bad = any(self.totals[name] for name in COUNTS)
         if not bad:
             self.site.close()
         else:
             self.site.stop()
             print(f"seed {options.seed}; the site is kept in {self.site.root}")
-        # A run whose kills miss proves nothing.
-        return 1 if bad or self.totals["kills"] < self.totals["trials"] // 4 else 0
+        return 1 if bad or not self.enough() else 0
 
 
-def main():
+def main(soak=Soak):
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--mailboxes", type=int, default=12)
-    return Soak(parser.parse_args()).run()
+    return soak(parser.parse_args()).run()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ ROLES = {"maildrop": "popper-maildrop", "session": "popper-session", "authentica
 WRITER_NAMES = {"popper-maildrop"}
 WAIT_FOR_PROCESS_S = 0.2
 MOST_DELIVERIES = 5
+AT_ONCE = 200
 LARGEST = (200, 2000, 4000, 8000, 30000)
 COUNTS = (1, 2, 20, 60, 100, 200, 400, 600)
 
@@ -25,11 +26,19 @@ def make_pools(rng):
     return {largest: pool(largest) for largest in LARGEST}
 
 
+def in_pieces(client, commands):
+    """Sends them, some at a time, or both ends would wait for room; yields once for each answer that is then to be read."""
+    for first in range(0, len(commands), AT_ONCE):
+        some = commands[first:first + AT_ONCE]
+        client.send(b"".join(some))
+        yield from some
+
+
 class Plan:
     """What is killed, when: around QUIT, once the journal stands, while the maildrop is opened or read."""
 
-    def __init__(self, rng):
-        self.phase = rng.choices(("journal", "quit", "open", "retr"), (40, 40, 12, 8))[0]
+    def __init__(self, rng, phases):
+        self.phase = rng.choices(("journal", "quit", "open", "retr"), phases)[0]
         # A monitor takes all other trials of its round with it: seldom.
         self.victim = rng.choices(("maildrop", "maildrop again", "session", "monitor", "monitor and maildrop", "authenticator"),
                                   (46, 22, 14, 0.8, 0.8, 0.8))[0]
@@ -43,14 +52,18 @@ class Plan:
 
 
 class Trial:
+    phases = (40, 40, 12, 8)
+    deliveries = 0.3  # how often mail arrives meanwhile
+
     def __init__(self, soak, user, number, rng):
         self.soak = soak
         self.user = user
         self.number = number
         self.rng = rng
-        self.plan = Plan(rng)
+        self.plan = Plan(rng, self.phases)
         self.spool = os.path.join(soak.site.spool, user)
         self.wrap = in_mmdf if rng.random() < 0.25 else in_mbox
+        self.asked = False  # QUIT was sent
         self.confirmed = False
         self.delivered = []
         self.stop_delivery = threading.Event()
@@ -74,7 +87,7 @@ class Trial:
 
     def run(self):
         threads = [threading.Thread(target=self.killer)]
-        if self.rng.random() < 0.3:
+        if self.rng.random() < self.deliveries:
             threads.append(threading.Thread(target=self.deliver, args=(self.rng.randint(1, MOST_DELIVERIES),)))
         for thread in threads:
             thread.start()
@@ -98,22 +111,23 @@ class Trial:
         if not client.line().startswith(b"+OK"):
             return client.close()
         self.at_phase["retr"].set()
-        if self.rng.random() < 0.3 or self.plan.phase == "retr":
-            client.multi(f"RETR {self.rng.randrange(len(self.names)) + 1}")
-        marked = set(self.deleted)
-        numbers = [i for i, name in enumerate(self.names, 1) if name in marked]
-        # The answers are read in between, or both ends would wait for room.
-        for first in range(0, len(numbers), 200):
-            some = numbers[first:first + 200]
-            client.send(b"".join(b"DELE %d\r\n" % number for number in some))
-            for _ in some:
-                if not client.line().startswith(b"+OK"):
-                    return client.close()
+        numbers = self.choose(client)
+        for _ in in_pieces(client, [b"DELE %d\r\n" % number for number in numbers]):
+            if not client.line().startswith(b"+OK"):
+                return client.close()
+        self.asked = True
         client.send(b"QUIT\r\n")
         self.at_phase["quit"].set()
         self.confirmed = client.line().startswith(b"+OK")
         client.close()
         return None
+
+    def choose(self, client):
+        """Reads, and says which numbers are to be deleted."""
+        if self.rng.random() < 0.3 or self.plan.phase == "retr":
+            client.multi(f"RETR {self.rng.randrange(len(self.names)) + 1}")
+        marked = set(self.deleted)
+        return [i for i, name in enumerate(self.names, 1) if name in marked]
 
     # The killer.
     def find(self, monitor, role):
