@@ -2,7 +2,7 @@
 # The libraries of others that the suite links, as qpop::NAME.
 #
 # popper forks two processes for a login, and what a fork and an exit cost grows with the number of mapped segments: a shared library has five.
-# So the small libraries go into the programs. OpenSSL, PAM and libc stay shared: their security updates count without a build.
+# So the small libraries go into the programs. OpenSSL, libidn, PAM and libc stay shared: their security updates count without a build.
 if(QPOP_SANITIZE OR QPOP_COVERAGE OR QPOP_FUZZ)
   set(default OFF)  # the runtimes of instruments want shared libraries
 else()
@@ -50,7 +50,7 @@ qpop_library(crypt PkgConfig::LIBCRYPT libcrypt.a)
 qpop_library(nettle PkgConfig::NETTLE libnettle.a)
 qpop_library(seccomp PkgConfig::SECCOMP libseccomp.a)
 qpop_library(xxhash PkgConfig::XXHASH libxxhash.a)
-qpop_library(gdbm ${QPOP_GDBM} libgdbm.a)
+qpop_library(gdbm ${QPOP_GDBM})  # its licence is the GPL: not a part of our binaries
 qpop_library(program_options Boost::program_options libboost_program_options.a)
 if(QPOP_STATIC AND fmt_VERSION VERSION_GREATER_EQUAL 9 AND fmt_VERSION VERSION_LESS 10)
   add_library(qpop_fmt STATIC cmake/fmt_library.cc)

@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(xxh3_is_the_same_with_wide_registers) {
     for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{0x0123456789abcdef}}) {
       BOOST_TEST(xxh3_64({text.data(), size}, seed) == XXH3_64bits_withSeed(text.data(), size, seed), "size " << size);
     }
-      if (avx2::has_avx2()) BOOST_TEST(avx2::xxh3_64(text.data(), size, 5) == XXH3_64bits_withSeed(text.data(), size, 5), "size " << size);
+    if (avx2::has_avx2()) BOOST_TEST(avx2::xxh3_64(text.data(), size, 5) == XXH3_64bits_withSeed(text.data(), size, 5), "size " << size);
   }
   for (const std::size_t piece : {1U, 255U, 333U, 1024U, 4999U, 5000U}) {
     Xxh3Stream stream{7};
