@@ -2,7 +2,7 @@
 # The libraries of others that the suite links, as qpop::NAME.
 #
 # popper forks two processes for a login, and what a fork and an exit cost grows with the number of mapped segments: a shared library has five.
-# So the small libraries go into the programs. OpenSSL, libidn, PAM and libc stay shared: their security updates count without a build.
+# So the small libraries go into the programs. OpenSSL, libidn, PAM and libc stay shared, so that their security updates count without a build.
 if(QPOP_SANITIZE OR QPOP_COVERAGE OR QPOP_FUZZ)
   set(default OFF)  # the runtimes of instruments want shared libraries
 else()

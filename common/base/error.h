@@ -20,6 +20,7 @@ enum class ErrorKind : std::uint8_t {
   changed,      ///< the object is no longer the one that was looked at before
   unsupported,  ///< this kernel, file system or build cannot do it
   unsafe,       ///< owner, mode, link count or type of a file is not what it must be
+  closed,       ///< the process at the other end of a channel has gone
 };
 
 /// kind: for decisions. context: "what was tried, on which object". errno_value: 0 when no system call failed.

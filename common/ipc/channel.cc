@@ -93,7 +93,7 @@ base::Result<Frame> Channel::receive(int wait_ms) const {
   if (got < 0 && errno == EAGAIN) return Error{ErrorKind::busy, "no message in time"};
   if (got < 0) return Error::from_errno(errno, "recvmsg");
   take_descriptors(message, frame.descriptors);
-  if (got == 0) return Error{ErrorKind::not_found, "the other process closed its channel"};
+  if (got == 0) return Error{ErrorKind::closed, "the other process closed its channel"};
   const bool truncated = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
   if (truncated || static_cast<std::size_t>(got) < sizeof header || header.protocol != kProtocol ||
       static_cast<std::size_t>(got) != sizeof header + header.size) {

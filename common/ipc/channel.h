@@ -88,7 +88,7 @@ class Channel {
   }
 
   /// Next message. `wait_ms` < 0 waits for ever, 0 does not wait.
-  /// Errors: busy (nothing there in time), not_found (other end closed), malformed (not one of our messages), io.
+  /// Errors: busy (nothing there in time), closed (the other end has gone), malformed (not one of our messages), io.
   [[nodiscard]] base::Result<Frame> receive(int wait_ms = -1) const;
 
  private:

@@ -41,28 +41,8 @@ std::span<char> bytes_of(T& object) {
   return {reinterpret_cast<char*>(&object), sizeof object};
 }
 
-struct OpenedIndex {
-  UniqueFd fd;
-  ListingHeader header;
-};
-
-/// The index with a sound header; its records are not checked yet.
-Result<OpenedIndex> open_header(const Context& context, int state_folder_fd) {
-  FileSystem& fs = context.fs;
-  auto fd = again([&] { return fs.open_at(state_folder_fd, kIndexName, O_RDONLY | O_NONBLOCK, 0); });
-  if (!fd) return fd.error();
-  auto status = again([&] { return fs.status(fd->get()); });
-  if (!status) return status.error();
-  if (!S_ISREG(status->mode)) return Error{ErrorKind::unsafe, "the index is not a regular file"};
-  OpenedIndex opened;
-  if (auto read = read_exactly(fs, fd->get(), bytes_of(opened.header), 0); !read) return read.error();
-  if (auto sound = listing::check_header(opened.header, status->identity.size); !sound) return sound.error();
-  opened.fd = std::move(*fd);
-  return opened;
-}
-
 /// The index is not synced when it is written: after a power loss its records may be anything.
-bool records_are_sound(const Context& context, const OpenedIndex& index) {
+bool records_are_sound(const Context& context, const UsableIndex& index) {
   digest::Xxh3Stream hash;
   const std::uint64_t end = sizeof(ListingHeader) + index.header.count * listing::kRecordSize;
   auto read =
@@ -79,7 +59,7 @@ struct KnownListing {
 };
 
 std::optional<KnownListing> read_index(const Context& context, int state_folder_fd) {
-  auto index = open_header(context, state_folder_fd);
+  auto index = open_index_header(context.fs, state_folder_fd);
   if (!index) return std::nullopt;
   KnownListing known{.header = index->header, .records = {}};
   // With room for new ones: touching fresh memory costs more than anything else that is done to an index.
@@ -99,6 +79,17 @@ Result<bool> has_only_grown(const Context& context, int fd, const ListingHeader&
   if (!hash) return hash.error();
   if (*hash != known.tail_hash) return false;
   return boundary_at(context.fs, fd, known.end, known.format);
+}
+
+/// Notes in `header` which spool was scanned.
+Status describe(const Context& context, MailLock& lock, const SpoolIdentity& identity, SpoolFormat format, ListingHeader& header) {
+  auto hash = tail_hash(context.fs, lock.fd(), identity.size);
+  if (!hash) return hash.error();
+  header.end = identity.size;
+  header.spool = identity;
+  header.tail_hash = *hash;
+  header.format = format;
+  return {};
 }
 
 /// One look at the spool as it is with `identity`; `known` is what the index says, if anything.
@@ -133,18 +124,13 @@ Result<SpoolListing> list_once(const Context& context, const MaildropPaths& path
   auto named = grown ? name_new_messages(context, paths, lock.fd(), out.records, named_already)
                      : name_messages(context, paths, lock.fd(), out.records, known ? &known->records : nullptr);
   if (!named) return named.error();
-  auto hash = tail_hash(context.fs, lock.fd(), identity.size);
-  if (!hash) return hash.error();
-  out.header.end = identity.size;
-  out.header.spool = identity;
-  out.header.tail_hash = *hash;
-  out.header.format = found->format;
+  if (auto described = describe(context, lock, identity, found->format, out.header); !described) return described.error();
   out.octets_scanned = identity.size - start.offset;
   return out;
 }
 
 /// Names `fresh`, messages behind those of the index, and gives the hash of all records; nothing when the index is not sound.
-std::optional<digest::Digest16> name_behind(const Context& context, const OpenedIndex& index, std::vector<Record>& fresh) {
+std::optional<digest::Digest16> name_behind(const Context& context, const UsableIndex& index, std::vector<Record>& fresh) {
   mbox::UniqueIdsBehind ids{fresh};
   digest::Xxh3Stream hash;
   std::array<Record, kRecordsAtOnce> known;
@@ -162,7 +148,7 @@ std::optional<digest::Digest16> name_behind(const Context& context, const Opened
 }
 
 /// Appends to the file of the index. Half of it done, the length of the file does not fit its header, and it is as good as absent.
-Status append_to_index(const Context& context, int state_folder_fd, const OpenedIndex& index, const ListingHeader& header, std::span<const Record> fresh) {
+Status append_to_index(const Context& context, int state_folder_fd, const UsableIndex& index, const ListingHeader& header, std::span<const Record> fresh) {
   auto writer = again([&] { return context.fs.open_at(state_folder_fd, kIndexName, O_WRONLY | O_NONBLOCK, 0); });
   if (!writer) return writer.error();
   const std::uint64_t end = sizeof(ListingHeader) + index.header.count * sizeof(Record);
@@ -204,17 +190,30 @@ bool is_young(const SpoolIdentity& identity, std::int64_t now_ns) {
   return age < kYoungNs || (identity.mtime_ns % kNanosPerSecond == 0 && age < kYoungSecondsNs);
 }
 
+Result<UsableIndex> open_index_header(FileSystem& fs, int state_folder_fd) {
+  auto fd = again([&] { return fs.open_at(state_folder_fd, kIndexName, O_RDONLY | O_NONBLOCK, 0); });
+  if (!fd) return fd.error();
+  auto status = again([&] { return fs.status(fd->get()); });
+  if (!status) return status.error();
+  if (!S_ISREG(status->mode)) return Error{ErrorKind::unsafe, "the index is not a regular file"};
+  UsableIndex opened;
+  if (auto read = read_exactly(fs, fd->get(), bytes_of(opened.header), 0); !read) return read.error();
+  if (auto sound = listing::check_header(opened.header, status->identity.size); !sound) return sound.error();
+  opened.fd = std::move(*fd);
+  return opened;
+}
+
 std::optional<UsableIndex> open_index(const Context& context, int state_folder_fd, const SpoolIdentity& identity) {
-  auto index = open_header(context, state_folder_fd);
+  auto index = open_index_header(context.fs, state_folder_fd);
   if (!index || index->header.spool != identity || index->header.young != 0) return std::nullopt;
   if (!records_are_sound(context, *index)) return std::nullopt;
-  return UsableIndex{.fd = std::move(index->fd), .header = index->header};
+  return std::move(*index);
 }
 
 std::optional<UsableIndex> grow_index(const Context& context, const MaildropPaths& paths, MailLock& lock) {
   // Unique-ids of other forms are compared with all that are taken.
   if (paths.unique_id_form != mbox::UniqueIdForm::own) return std::nullopt;
-  auto index = open_header(context, paths.state_folder_fd);
+  auto index = open_index_header(context.fs, paths.state_folder_fd);
   if (!index) return std::nullopt;
   const std::int64_t now = context.clock.realtime_ns();
   const auto before = again([&] { return context.fs.status(lock.fd()); });
@@ -224,16 +223,12 @@ std::optional<UsableIndex> grow_index(const Context& context, const MaildropPath
   if (!grown || !*grown) return std::nullopt;
   const mbox::ScanStart start{.offset = index->header.end, .format = index->header.format};
   auto found = scan_spool(context, lock, start, identity.size);
-  auto hash = found ? tail_hash(context.fs, lock.fd(), identity.size) : Result<std::uint64_t>{found.error()};
-  if (!hash) return std::nullopt;
+  if (!found) return std::nullopt;
+  ListingHeader header = index->header;
+  if (!describe(context, lock, identity, found->format, header)) return std::nullopt;
   const auto records_hash = name_behind(context, *index, found->records);
   const auto after = again([&] { return context.fs.status(lock.fd()); });
   if (!records_hash || !after || after->identity != identity) return std::nullopt;
-  ListingHeader header = index->header;
-  header.end = identity.size;
-  header.spool = identity;
-  header.tail_hash = *hash;
-  header.format = found->format;
   header.young = is_young(identity, now) ? 1 : 0;
   listing::extend_header(header, found->records, *records_hash);
   if (!append_to_index(context, paths.state_folder_fd, *index, header, found->records)) return std::nullopt;

@@ -38,6 +38,8 @@ struct UsableIndex {
   listing::ListingHeader header;
   std::uint64_t octets_scanned = 0;
 };
+/// The same whatever it describes: its header is sound, its records were not looked at. Errors: any.
+[[nodiscard]] base::Result<UsableIndex> open_index_header(FileSystem& fs, int state_folder_fd);
 [[nodiscard]] std::optional<UsableIndex> open_index(const Context& context, int state_folder_fd,
                                                     const listing::SpoolIdentity& identity);
 

@@ -105,6 +105,23 @@ Status hide(const Context& context, const MaildropPaths& paths, const Expunged& 
   return {};
 }
 
+/// The maildrop is what a sound index says.
+Result<bool> use_index(const Context& context, const MaildropPaths& paths, const Expunged& expunged, UsableIndex index, UniqueFd spool, OpenedMaildrop& out) {
+  if (expunged.there) {
+    // Their hash was looked at when it was opened.
+    auto reader = listing::ListingReader::open(index.fd.get());
+    std::vector<listing::Record> records(reader ? reader->count() : 0);
+    if (!reader || !reader->records(0, records)) return false;
+    if (auto done = hide(context, paths, expunged, records, index.header.end, out); !done) return done.error();
+  }
+  out.spool = std::move(spool);
+  out.listing = std::move(index.fd);
+  out.count = static_cast<std::uint32_t>(index.header.count);
+  out.octets = index.header.total_octets;
+  out.octets_scanned = index.octets_scanned;
+  return true;
+}
+
 /// Unchanged since the index was written, before and after it was read: no lock, no scan.
 Result<bool> fill_from_index(const Context& context, const MaildropPaths& paths, UniqueFd& spool,
                              const FileStatus& status, const Expunged& expunged, OpenedMaildrop& out) {
@@ -113,18 +130,7 @@ Result<bool> fill_from_index(const Context& context, const MaildropPaths& paths,
   auto after = again([&] { return context.fs.status(spool.get()); });
   if (!after) return after.error();
   if (after->identity != status.identity) return false;
-  if (expunged.there) {
-    // open_index() has looked at their hash.
-    auto reader = listing::ListingReader::open(index->fd.get());
-    std::vector<listing::Record> records(reader ? reader->count() : 0);
-    if (!reader || !reader->records(0, records)) return false;
-    if (auto done = hide(context, paths, expunged, records, index->header.end, out); !done) return done.error();
-  }
-  out.spool = std::move(spool);
-  out.listing = std::move(index->fd);
-  out.count = static_cast<std::uint32_t>(index->header.count);
-  out.octets = index->header.total_octets;
-  return true;
+  return use_index(context, paths, expunged, std::move(*index), std::move(spool), out);
 }
 
 /// The spool that was listed, opened for the session.
@@ -138,20 +144,14 @@ Result<UniqueFd> open_listed(const Context& context, const MaildropPaths& paths,
   return std::move(**reader);
 }
 
-/// Mail was only appended, and nothing is hidden.
+/// Mail was only appended.
 Result<bool> fill_from_growth(const Context& context, const MaildropPaths& paths, MailLock& lock, const Expunged& expunged, OpenedMaildrop& out) {
-  if (expunged.there) return false;
   auto index = grow_index(context, paths, lock);
   if (!index) return false;
   auto spool = open_listed(context, paths, index->header.spool);
   if (!spool) return spool.error();
-  out.spool = std::move(*spool);
-  out.listing = std::move(index->fd);
-  out.count = static_cast<std::uint32_t>(index->header.count);
-  out.octets = index->header.total_octets;
   out.source = ListingSource::grown;
-  out.octets_scanned = index->octets_scanned;
-  return true;
+  return use_index(context, paths, expunged, std::move(*index), std::move(*spool), out);
 }
 
 Status fill_from_scan(const Context& context, const MaildropPaths& paths, MailLock& lock, const Expunged& expunged, OpenedMaildrop& out) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/mbox/from_line.h"
+#include "common/spool/index.h"
 #include "common/spool/spool_file.h"
 
 namespace qpop::spool {
@@ -121,12 +122,9 @@ class Scan {
 bool wants_scan_helper(FileSystem& fs, const MaildropPaths& paths) {
   const auto spool = again([&] { return fs.status_at(paths.spool_folder_fd, paths.spool_name); });
   if (!spool || spool->identity.size < kWorthHelp) return false;
-  const auto index = again([&] { return fs.open_at(paths.state_folder_fd, kIndexName, O_RDONLY | O_NONBLOCK, 0); });
-  listing::ListingHeader header;
-  const std::span<char> octets{reinterpret_cast<char*>(&header), sizeof header};
-  if (!index || !read_exactly(fs, index->get(), octets, 0)) return true;
-  const auto grown = header.end <= spool->identity.size ? spool->identity.size - header.end : spool->identity.size;
-  return header.spool.inode != spool->identity.inode || grown >= kWorthHelp;
+  const auto index = open_index_header(fs, paths.state_folder_fd);
+  if (!index || index->header.spool.inode != spool->identity.inode || index->header.end > spool->identity.size) return true;
+  return spool->identity.size - index->header.end >= kWorthHelp;
 }
 
 Result<mbox::ScanResult> scan_spool(const Context& context, MailLock& lock, mbox::ScanStart start, std::uint64_t end) {

@@ -6,25 +6,19 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <type_traits>
+
 namespace qpop::checker {
 
-namespace {
-
-constexpr const char* kName = "libpam.so.0";
-
-base::Error last_error() {
-  const char* const text = ::dlerror();
-  return base::Error{base::ErrorKind::not_found, fmt::format("{} cannot be loaded: {}", kName, text == nullptr ? "no reason given" : text)};
-}
-
-base::Result<PamLibrary> load() {
-  void* const library = ::dlopen(kName, RTLD_NOW | RTLD_GLOBAL);
-  if (library == nullptr) return last_error();
+base::Result<PamLibrary> load_pam(const char* name) {
+  const auto missing = [name](std::string_view why) { return base::Error{base::ErrorKind::not_found, fmt::format("{} cannot be used: {}", name, why)}; };
+  void* const library = ::dlopen(name, RTLD_NOW | RTLD_GLOBAL);
+  if (library == nullptr) return missing(::dlerror());
   PamLibrary out;
-  bool complete = true;
-  const auto find = [&](auto& function, const char* name) {
-    void* const found = ::dlsym(library, name);
-    complete = complete && found != nullptr;
+  std::string_view lacks;
+  const auto find = [&](auto& function, const char* symbol) {
+    void* const found = ::dlsym(library, symbol);
+    if (found == nullptr) lacks = symbol;
     function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(found);
   };
   find(out.start, "pam_start");
@@ -34,14 +28,12 @@ base::Result<PamLibrary> load() {
   find(out.set_item, "pam_set_item");
   find(out.get_item, "pam_get_item");
   find(out.strerror, "pam_strerror");
-  if (!complete) return last_error();
+  if (!lacks.empty()) return missing(fmt::format("it has no {}", lacks));
   return out;
 }
 
-}  // namespace
-
 base::Result<const PamLibrary*> pam_library() {
-  static const base::Result<PamLibrary> library = load();
+  static const base::Result<PamLibrary> library = load_pam("libpam.so.0");
   if (!library) return library.error();
   return &*library;
 }

@@ -24,7 +24,10 @@ struct PamLibrary {
   decltype(&::pam_strerror) strerror = nullptr;
 };
 
-/// Loads it at the first call, for the life of the process. Error: not_found.
+/// Errors: not_found: no such library, or one without these functions; the detail says which.
+[[nodiscard]] base::Result<PamLibrary> load_pam(const char* name);
+
+/// That of the system, loaded at the first call, for the life of the process. Errors: as load_pam().
 [[nodiscard]] base::Result<const PamLibrary*> pam_library();
 
 }  // namespace qpop::checker

@@ -157,7 +157,7 @@ int Starter::run() {
     ipc::StartChecker message;
     if (frame && frame->read(message) && frame->descriptors.size() == 1) {
       fork_checker(*frame, message);
-    } else if (!frame ? frame.error().kind() == ErrorKind::not_found : is_end(*frame)) {
+    } else if (!frame ? frame.error().kind() == ErrorKind::closed : is_end(*frame)) {
       wanted_ = false;  // another one does this from now on, or nobody
     } else if (frame || frame.error().kind() != ErrorKind::busy) {
       return 3;

@@ -110,6 +110,7 @@ ipc::MaildropFailure classify(const Error& error, Work work) {
     case ErrorKind::no_space:
       return ipc::MaildropFailure::no_space;
     case ErrorKind::not_found:
+    case ErrorKind::closed:
     case ErrorKind::io:
     case ErrorKind::limit:
     case ErrorKind::unsupported:

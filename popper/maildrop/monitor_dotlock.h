@@ -32,8 +32,6 @@ class MonitorDotlock final : public files::Dotlock {
     if (auto sent = monitor_.send(request); !sent) return sent.error();
     auto frame = monitor_.receive(kPatienceMs);
     ipc::DotlockReply reply;
-    // To whoever wants the lock, not_found means that there is no spool, and then nothing can be deleted in it.
-    if (!frame && frame.error().kind() == base::ErrorKind::not_found) return base::Error{base::ErrorKind::io, "the monitor has gone"};
     if (!frame) return frame.error();
     if (!frame->read(reply)) return base::Error{base::ErrorKind::malformed, "answer of the monitor"};
     return reply;

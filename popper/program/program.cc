@@ -97,7 +97,7 @@ int run_program(Start start) {
   if (ready && words.empty()) ready = Error{base::ErrorKind::malformed, "not a full path"};
   auto input = ready && start.session.valid() ? receive_input(start.session) : base::Result<base::UniqueFd>{base::UniqueFd{}};
   // The client went away in the middle of its message.
-  if (ready && !input && input.error().kind() == base::ErrorKind::not_found) return 0;
+  if (ready && !input && input.error().kind() == base::ErrorKind::closed) return 0;
   if (!ready || !input) {
     log::error("run {}: {}", start.command, (ready ? input.error() : ready.error()).message());
     return 3;

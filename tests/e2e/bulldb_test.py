@@ -3,7 +3,6 @@
 """popper --import-bulldb: the numbers of a Qpopper's bulletin database. Usage: bulldb_test.py system|rights|mail-user|database|faults (the first three in a private mount namespace)."""
 import os
 import re
-import shutil
 import struct
 import subprocess
 import sys
@@ -12,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from gdbm_files import make_gdbm, make_ndbm  # noqa: E402
 from harness import Pop, Site, enter_private_namespace, mailbox, program, skip  # noqa: E402
 from private_etc import edit  # noqa: E402
+from tracing import need_strace  # noqa: E402
 from dropin_test import ADA, BOB, login, prepare, put, quit_, read  # noqa: E402
 
 CY, DAN, POPNET = 64405, 64406, 64401
@@ -142,11 +142,9 @@ def system_case(site):
 
 def rights_case(site):
     """Who reads the database, who writes a number, and in which order."""
-    if shutil.which("strace") is None or os.environ.get("QPOP_SANITIZED") == "1":
-        skip("needs strace, and programs without sanitizers")
-    probe = subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True, check=False)
-    if probe.returncode != 0:
-        skip("ptrace is not permitted here: " + probe.stderr.decode(errors="replace").strip())
+    if os.environ.get("QPOP_SANITIZED") == "1":
+        skip("needs programs without sanitizers")
+    need_strace()
     prepare(site)
     site.options.update({"bulldir": bulletins(site, 1), "session-user": "popnet"})
     site.write_config()

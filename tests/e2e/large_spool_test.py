@@ -3,13 +3,11 @@
 """The first opening of a large spool: two processes scan it, and what the client sees is right. The next ones scan nothing."""
 import os
 import re
-import shutil
-import socket
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import Pop, Site, named_uid, program, skip  # noqa: E402
+from harness import Site, named_uid, skip  # noqa: E402
+from tracing import TracedSession, need_strace  # noqa: E402
 
 MESSAGES = 800
 LINE = b"a line of a message that is not short\n"
@@ -21,26 +19,11 @@ def make(number):
 
 
 def traced_session(site, wanted):
-    """(answer to STAT, {number: content}, calls of each process by its name)."""
-    trace = os.path.join(site.root, "trace")
-    ours, theirs = socket.socketpair()
-    with open(site.log_path, "ab") as log:
-        process = subprocess.Popen(["strace", "-f", "-q", "-s", "16", "-o", trace, "-e", "trace=prctl,pread64", program("popper"), "-f", site.config],
-                                   stdin=theirs, stdout=theirs, stderr=log, env=site.environment(), **site.identity())
-    theirs.close()
-    ours.settimeout(60)
-    client = Pop(ours)
-    if not client.greeting.startswith(b"+OK"):
-        process.wait(60)
-        skip("strace cannot follow the server here: " + site.log()[-300:])
-    client.login()
-    stat = client.ok("STAT")
-    contents = {number: client.multi(f"RETR {number}")[1] for number in wanted}
-    client.ok("QUIT")
-    client.close()
-    process.wait(60)
-    with open(trace, errors="replace") as file:
-        lines = file.readlines()
+    """(answer to STAT, {number: content}, octets read by each kind of process)."""
+    session = TracedSession(site, "prctl,pread64")
+    stat = session.client.ok("STAT")
+    contents = {number: session.client.multi(f"RETR {number}")[1] for number in wanted}
+    lines = session.quit()
     names = {match[1]: match[2] for match in (re.match(r'(\d+) +prctl\(PR_SET_NAME, "([^"]*)"', line) for line in lines) if match}
     # Its name cannot be read: it is a child of one that cannot be looked into.
     names.update({line.split()[0]: "popper-scan" for line in lines if "PR_SET_PDEATHSIG" in line})
@@ -54,10 +37,7 @@ def traced_session(site, wanted):
 
 
 def main():
-    if shutil.which("strace") is None:
-        skip("strace is not installed")
-    if subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True, check=False).returncode != 0:
-        skip("ptrace is not permitted here")
+    need_strace()
     if len(os.sched_getaffinity(0)) < 2:
         skip("one processor: the spool is scanned by one process")
     messages = [make(number) for number in range(1, MESSAGES + 1)]

@@ -3,40 +3,22 @@
 """Counts the system calls of a real session that change or sync something: none for a QUIT without DELE, six syncs at most with one."""
 import os
 import re
-import shutil
-import socket
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import Pop, Site, mailbox, named_uid, program, skip  # noqa: E402
+from harness import Site, mailbox, named_uid  # noqa: E402
+from tracing import TracedSession, need_strace  # noqa: E402
 
 CALLS = "pwrite64,write,ftruncate,fallocate,rename,renameat,renameat2,unlink,unlinkat,link,linkat,fsync,fdatasync,openat"
 
 
 def traced_session(site, deleted):
-    """One session under strace; returns the calls on files of spool and state between the last command and the end."""
-    trace = os.path.join(site.root, "trace")
-    ours, theirs = socket.socketpair()
-    with open(site.log_path, "ab") as log:
-        process = subprocess.Popen(["strace", "-f", "-q", "-s", "16", "-o", trace, "-e", "trace=" + CALLS, program("popper"), "-f", site.config],
-                                   stdin=theirs, stdout=theirs, stderr=log, env=site.environment(), **site.identity())
-    theirs.close()
-    ours.settimeout(60)
-    client = Pop(ours)
-    if not client.greeting.startswith(b"+OK"):
-        process.wait(60)
-        skip("strace cannot follow the server here: " + site.log()[-300:])
-    client.login()
+    """The calls of one session on files of spool and state between the last command and the end."""
+    session = TracedSession(site, CALLS)
     for number in deleted:
-        client.ok(f"DELE {number}")
-    with open(trace, errors="replace") as file:
-        before = len(file.readlines())
-    client.ok("QUIT")
-    client.close()
-    process.wait(60)
-    with open(trace, errors="replace") as file:
-        return file.readlines()[before:]
+        session.client.ok(f"DELE {number}")
+    before = len(session.lines())
+    return session.quit()[before:]
 
 
 def count(lines, pattern):
@@ -44,11 +26,7 @@ def count(lines, pattern):
 
 
 def main():
-    if shutil.which("strace") is None:
-        skip("strace is not installed")
-    probe = subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True, check=False)
-    if probe.returncode != 0:
-        skip("ptrace is not permitted here: " + probe.stderr.decode(errors="replace").strip())
+    need_strace()
     with Site(uid=named_uid()) as site:
         site.put_spool("ada", mailbox(50, body=b"a line\n" * 100))
         site.write_config()

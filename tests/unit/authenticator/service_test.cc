@@ -126,7 +126,7 @@ ipc::Verdict verdict_of(const ipc::Channel& session) {
 /// The authenticator let go of it.
 bool is_closed(const ipc::Channel& session) {
   auto frame = session.receive(kSoonMs);
-  return !frame && frame.error().kind() == base::ErrorKind::not_found;
+  return !frame && frame.error().kind() == base::ErrorKind::closed;
 }
 
 struct Attack {

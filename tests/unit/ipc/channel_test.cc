@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(tells_silence_from_a_closed_channel) {
   auto [a, b] = channels();
   BOOST_TEST((b.receive(0).error().kind() == ErrorKind::busy));
   a.close();
-  BOOST_TEST((b.receive(0).error().kind() == ErrorKind::not_found));
+  BOOST_TEST((b.receive(0).error().kind() == ErrorKind::closed));
 }
 
 BOOST_AUTO_TEST_CASE(a_length_beyond_the_field_never_leaves_it) {

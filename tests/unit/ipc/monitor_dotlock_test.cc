@@ -21,7 +21,7 @@ BOOST_AUTO_TEST_CASE(a_monitor_that_has_gone_is_no_absent_spool) {
     maildrop::MonitorDotlock dotlock{pair->first};
     const auto locked = dotlock.try_lock(false);
     BOOST_REQUIRE(!locked.has_value());
-    BOOST_TEST((locked.error().kind() == base::ErrorKind::io));
+    BOOST_TEST((locked.error().kind() == base::ErrorKind::closed));
   }
   maildrop::MonitorDotlock dotlock{pair->first};
   const auto locked = dotlock.try_lock(false);

@@ -5,7 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 
-#include "tests/fault/maildrop_fixture.h"
+#include "tests/fault/deferred_fixture.h"
 
 namespace {
 
@@ -47,6 +47,21 @@ BOOST_AUTO_TEST_CASE(the_index_follows_appended_mail_in_place) {
   BOOST_TEST((scanned->source == ListingSource::scanned));
   BOOST_TEST((unique_ids_of(*scanned) == ids));
   BOOST_TEST(scanned->octets == known->octets);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_deleted_and_stands_stays_hidden_when_mail_comes) {
+  MaildropFixture drop;
+  drop.write_spool(kOne + kTwo);
+  BOOST_TEST(delete_in_session(drop, {0}, never_due()).removed == 1U);
+  drop.append_spool(kNew);
+  Process process{drop};
+  const auto opened = process.open(never_due());
+  BOOST_REQUIRE(opened.has_value());
+  BOOST_TEST((opened->source == ListingSource::grown));
+  BOOST_TEST(opened->octets_scanned == kNew.size());
+  BOOST_TEST(process.fs.count("rename index") == 0U);  // in place
+  BOOST_TEST(opened->hidden_count == 1U);
+  BOOST_TEST(visible_in(*opened).size() == 2U);
 }
 
 BOOST_AUTO_TEST_CASE(a_damaged_index_is_not_continued) {
