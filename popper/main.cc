@@ -55,6 +55,7 @@ static_assert(takeover::kDownloadsAgain == kDownloadsAgain && takeover::kFailed 
 static_assert(monitor::kNotRecovered == kNotRecovered);
 static_assert(std::string_view{monitor::kJournalName} == spool::kJournalName);
 static_assert(std::string_view{monitor::kJournalTemporaryName} == spool::kJournalTemporaryName);
+static_assert(std::string_view{monitor::kExpungedName} == spool::kExpungedName);
 
 monitor::Roles bind_roles() {
   monitor::Roles roles;

@@ -81,14 +81,15 @@ inline constexpr std::array kMailRows{
            "time a log line says how many. It is what CAPA announces as EXPIRE. Qpopper's announce-expire only announced, and so it does here.",
            false},
     Option{Opt::expunge, "expunge", 0, Type::mnemonic, Scope::N, "immediate", 0, 0, "immediate deferred", "when deleted messages leave the spool",
-           "immediate: QUIT rewrites the spool behind the first deleted message, which takes its time when that stands at the front of a large one. "
-           "deferred: QUIT writes down, durably, what is deleted, and takes no longer for a large spool than for a small one; from then on no POP session "
+           "immediate: QUIT rewrites the spool behind the first deleted message; where that takes its time, because it stands at the front of a large one, "
+           "the client is answered before, and the mail locks stay held until it is done. "
+           "deferred: QUIT writes down, durably, what is deleted, and leaves the spool as it is; from then on no POP session "
            "sees those messages. The octets leave the spool later, in one rewrite: expunge-share and expunge-after say when. Until then the messages "
            "are still in the spool: mail programs on this host show them, and quotas count them. When another program rewrites the spool in front of or "
            "among them, or popcheck repairs it, the server no longer knows them and shows them again; it never removes a message that nobody deleted. "
            "Where nothing can be written down, on a full disk for example, the spool is rewritten at once. As long as they are in the spool, removing the "
            "file expunged from the user's folder in state-dir brings all of them back; no session may be open. With immediate again, what is "
-           "hidden stays so, and leaves with the next update.",
+           "hidden stays so, and leaves at the next login.",
            false},
     Option{Opt::expunge_share, "expunge-share", 0, Type::integer, Scope::N, "25", 1, 100, "", "share of the spool, in percent, that is worth a rewrite",
            "With expunge = deferred: when the deleted messages make up so much of the spool, QUIT or the next login removes them from it.", false},

@@ -48,8 +48,11 @@ struct MailLockKinds {
   bool lease = false;
 };
 
-/// So many octets at the end of a spool take longer to give back to the file system than a journal takes to write: they are cut under one.
-inline constexpr std::uint64_t kMuchCut = 32UL * 1024 * 1024;
+/// Octets to move or to cut from which on an update is long: what is deleted is then written down first (expunged.h), the client has its
+/// answer, and the spool is rewritten behind it.
+inline constexpr std::uint64_t kLongUpdate = 16UL * 1024 * 1024;
+/// What a message counts for in that, wherever it stands: its record is read, looked at and written.
+inline constexpr std::uint64_t kWorkOfMessage = 1024;
 
 /// Lines for the log about what works but needs attention.
 using Warnings = std::vector<std::string>;

@@ -21,6 +21,8 @@ using listing::Record;
 
 constexpr std::size_t kRecordsAtOnce = 256;
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
+/// A session whose update died has its channel closed at that moment, and gives its lock up before it answers.
+constexpr std::uint32_t kSessionEndMs = 2'000;
 
 /// Adds the deleted ones of messages [first, first + size). Looks at no record of a piece in which none is deleted.
 base::Status add_entries(const listing::ListingReader& reader, const std::vector<bool>& deleted, std::uint32_t first, std::size_t size,
@@ -55,6 +57,7 @@ Result<ExpungedBatch> make_batch(const listing::ListingReader& reader, const Upd
 
 bool is_due(const Context& context, const ExpungeRules& rules, const Expunged& expunged, std::uint64_t more, std::uint64_t spool_size) {
   if (!expunged.empty()) {
+    if (!rules.deferred) return true;
     const auto now = context.clock.realtime_ns();
     const auto oldest = expunged.oldest_ns();
     // The file lies in a folder of the user's and may name any time: the difference of two may be too large for the type of both.
@@ -63,6 +66,16 @@ bool is_due(const Context& context, const ExpungeRules& rules, const Expunged& e
   }
   const auto gone = expunged.on_disk() + more;
   return gone > 0 && gone >= spool_size / 100 * rules.share_percent + spool_size % 100 * rules.share_percent / 100;
+}
+
+bool is_long_update(const UpdateRequest& request) {
+  const auto first = std::ranges::find(request.deleted, true);
+  auto reader = listing::ListingReader::open(request.listing_fd);
+  if (first == request.deleted.end() || !reader || reader->count() != request.count) return false;
+  std::array<Record, 1> record;
+  if (!reader->records(static_cast<std::uint32_t>(first - request.deleted.begin()), record)) return false;
+  const auto end = std::max(reader->header().end, record[0].offset);
+  return end - record[0].offset + request.count * kWorkOfMessage >= request.long_update;
 }
 
 Result<bool> defer_deletion(const Context& context, const MaildropPaths& paths, const ExpungeRules& rules, const UpdateRequest& request,
@@ -107,6 +120,17 @@ Result<std::uint32_t> compact_maildrop(const Context& context, const MaildropPat
   if (!lock) return lock.error();
   if (auto recovered = recover_locked(context, paths, *lock, warnings); !recovered) return recovered.error();
   return compact(context, paths, *lock, *expunged, warnings);
+}
+
+Result<std::uint32_t> finish_written_down(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, Warnings& warnings) {
+  if (settings.expunge.deferred) return std::uint32_t{0};
+  auto there = exists(context.fs, paths.state_folder_fd, kExpungedName);
+  if (!there) return there.error();
+  if (!*there) return std::uint32_t{0};
+  const auto session = lock_session(context, paths.state_folder_fd, settings.open_timeout_ms, kSessionEndMs);
+  if (!session && session.error().kind() == ErrorKind::busy) return std::uint32_t{0};
+  if (!session) return session.error();
+  return compact_maildrop(context, paths, settings, warnings);
 }
 
 }  // namespace qpop::spool

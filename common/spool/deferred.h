@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Deleting without touching the spool, and the rewrite that follows some day (option expunge; expunged.h).
+// Deleting without touching the spool (expunged.h), and the rewrite that follows: some day with expunge = deferred, at once otherwise.
 #pragma once
 
 #include "common/base/result.h"
@@ -8,9 +8,13 @@
 
 namespace qpop::spool {
 
-/// Is so much deleted, or so long ago, that the spool of `spool_size` octets is to be rewritten? `more`: octets that come to it now.
+/// Is so much deleted, or so long ago, that the spool of `spool_size` octets is to be rewritten? Where nothing is deferred, whatever is
+/// left is due. `more`: octets that come to it now.
 [[nodiscard]] bool is_due(const Context& context, const ExpungeRules& rules, const Expunged& expunged, std::uint64_t more,
                           std::uint64_t spool_size);
+
+/// Is there so much to move or to cut (UpdateRequest::long_update) that the client is better answered before?
+[[nodiscard]] bool is_long_update(const UpdateRequest& request);
 
 /// Writes down which messages the session deleted. Reads the listing of the session, and of the spool only whether it is still what
 /// was listed; takes no mail lock.
@@ -29,5 +33,10 @@ namespace qpop::spool {
 /// The same with the mail locks, whether it is due or not. Precondition: the caller has the session lock.
 [[nodiscard]] base::Result<std::uint32_t> compact_maildrop(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings,
                                                            Warnings& warnings);
+
+/// The same after a crash, with the session lock too: what an update wrote down and did not come to remove. Nothing where expunge is
+/// deferred, and where a session has the maildrop.
+[[nodiscard]] base::Result<std::uint32_t> finish_written_down(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings,
+                                                              Warnings& warnings);
 
 }  // namespace qpop::spool

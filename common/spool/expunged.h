@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Option expunge = deferred: messages that are deleted, and whose octets are still in the spool.
+// Messages that are deleted, and whose octets are still in the spool: with option expunge = deferred, and while a long update is at work.
 //
-// QUIT writes down which they are, in the file `expunged` of the state folder, and touches the spool not at all. From then on no
-// session sees them; an ordinary update removes them later, together with whatever else it removes.
+// QUIT writes down which they are, in the file `expunged` of the state folder, and has not touched the spool yet. From then on no
+// session sees them; an ordinary update removes them, at once or later, together with whatever else it removes.
 //
 // The file is a row of batches, one for each QUIT, each at a multiple of 4096 octets, so that writing one cannot harm the others:
 //

@@ -230,19 +230,43 @@ Result<std::vector<bool>> find_marked(const SpoolListing& listing, const UpdateR
   return marks;
 }
 
+/// What was written down before the spool is touched.
+struct WrittenDown {
+  bool done = false;      ///< the messages are hidden, and the client can be told
+  bool in_doubt = false;  ///< it failed, and may be there all the same
+};
+
+WrittenDown write_down(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const UpdateRequest& request,
+                       bool even_if_due, UpdatedMaildrop& out) {
+  WrittenDown written;
+  auto deferred = defer_deletion(context, paths, settings.expunge, request, even_if_due, written.in_doubt);
+  if (!deferred) out.warnings.push_back(fmt::format("write down what is deleted: {}; the spool is updated instead", deferred.error().message()));
+  written.done = deferred && *deferred;
+  return written;
+}
+
+void tell_committed(const Context& context, const UpdateRequest& request, std::uint64_t moving) {
+  mark_finishing(context, request.session_lock_fd);
+  if (request.committed) request.committed(moving);
+}
+
 /// `out` tells of a recovery also when the update failed behind it.
-Status update_locked(const Context& context, const MaildropPaths& paths, MailLock& lock, const UpdateRequest& request,
-                     UpdatedMaildrop& out) {
+Status update_locked(const Context& context, const MaildropPaths& paths, MailLock& lock, const MaildropSettings& settings,
+                     const UpdateRequest& request, WrittenDown& written, UpdatedMaildrop& out) {
   auto recovered = recover_locked(context, paths, lock, out.warnings);
   if (!recovered) return recovered.error();
   out.recovery = *recovered;
+  if (is_long_update(request)) {
+    written = write_down(context, paths, settings, request, true, out);
+    if (written.done) tell_committed(context, request, request.long_update);
+  }
   auto listing = list_spool(context, paths, lock);
   if (!listing) return listing.error();
-  Marks marks{.deleted = request.deleted, .retrieved = request.retrieved, .much_cut = request.much_cut};
+  Marks marks{.deleted = request.deleted, .retrieved = request.retrieved};
   if (!is_as_seen(*listing, request)) {
     auto found = find_marked(*listing, request);
     if (!found) return found.error();
-    marks = {.deleted = std::move(*found), .much_cut = request.much_cut};
+    marks = {.deleted = std::move(*found)};
     out.warnings.emplace_back("another program rewrote the spool during the session; the deleted messages were found again");
   }
   out.removed = static_cast<std::uint32_t>(std::ranges::count(marks.deleted, true));
@@ -254,8 +278,7 @@ Status update_locked(const Context& context, const MaildropPaths& paths, MailLoc
   mark_hidden(find_hidden(*expunged, listing->records, listing->header.end), marks.deleted);
   lock.take_lease();
   const auto committed = [&](std::uint64_t moving) {
-    mark_finishing(context, request.session_lock_fd);
-    if (request.committed) request.committed(moving);
+    if (!written.done) tell_committed(context, request, moving);
   };
   return apply_update(context, paths, lock, *listing, marks, committed, out.warnings);
 }
@@ -311,21 +334,21 @@ namespace {
 
 /// The update of the spool itself.
 Status update_spool(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const UpdateRequest& request,
-                    UpdatedMaildrop& out) {
+                    WrittenDown& written, UpdatedMaildrop& out) {
   auto lock = MailLock::acquire(context, paths, settings.locks, settings.update_timeout_ms, out.warnings);
   if (!lock && is_absent(lock.error())) return Error{ErrorKind::changed, "the spool is gone"};
   if (!lock) return lock.error();
-  auto done = update_locked(context, paths, *lock, request, out);
+  auto done = update_locked(context, paths, *lock, settings, request, written, out);
   if (!done) tell_lost(settings, out.recovery, out.warnings);
   return done;
 }
 
-/// true: written down, and the client can be told.
+/// Written down, the client was told, and that is all.
 bool is_deferred(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const UpdateRequest& request,
                  bool even_if_due, UpdatedMaildrop& out, bool& in_doubt) {
-  auto deferred = defer_deletion(context, paths, settings.expunge, request, even_if_due, in_doubt);
-  if (!deferred) out.warnings.push_back(fmt::format("write down what is deleted: {}; the spool is updated instead", deferred.error().message()));
-  if (!deferred || !*deferred) return false;
+  const auto written = write_down(context, paths, settings, request, even_if_due, out);
+  in_doubt = in_doubt || written.in_doubt;
+  if (!written.done) return false;
   out.removed = static_cast<std::uint32_t>(std::ranges::count(request.deleted, true));
   if (request.committed) request.committed(0);
   return true;
@@ -343,12 +366,14 @@ Result<UpdatedMaildrop> update_maildrop(const Context& context, const MaildropPa
   bool in_doubt = false;
   const bool defers = settings.expunge.deferred;
   if (defers && is_deferred(context, paths, settings, request, false, out, in_doubt)) return out;
-  auto done = update_spool(context, paths, settings, request, out);
+  WrittenDown written;
+  auto done = update_spool(context, paths, settings, request, written, out);
   if (done) return out;
+  if (written.done) return done.error().at("what was deleted stays hidden until the next login; take it out of", paths.spool_name);
   // The rewrite that was due can wait for the other program; the client need not.
   const bool locked = done.error().kind() == ErrorKind::busy;
   if (defers && locked && is_deferred(context, paths, settings, request, true, out, in_doubt)) return out;
-  if (in_doubt) return Error{ErrorKind::io, done.error().message()}.at("update", paths.spool_name);
+  if (in_doubt || written.in_doubt) return Error{ErrorKind::io, done.error().message()}.at("update", paths.spool_name);
   return done.error().at("update", paths.spool_name);
 }
 
@@ -358,6 +383,9 @@ Result<RecoveredMaildrop> recover_maildrop(const Context& context, const Maildro
   auto recovered = recover(context, paths, settings, out.warnings);
   if (!recovered) return recovered.error();
   out.outcome = *recovered;
+  auto finished = finish_written_down(context, paths, settings, out.warnings);
+  if (!finished) return finished.error().at("remove deleted messages from", paths.spool_name);
+  if (*finished > 0 && out.outcome == Recovery::nothing) out.outcome = Recovery::redone;
   return out;
 }
 

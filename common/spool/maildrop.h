@@ -76,7 +76,7 @@ struct UpdateRequest {
   std::vector<bool> deleted;        ///< `count` marks
   std::vector<bool> retrieved{};    ///< as many, or none: messages that get "Status: RO" where they move anyway
   std::function<void(std::uint64_t)> committed{};  ///< called once the messages are gone for good, with the octets that are to move or to be cut yet
-  std::uint64_t much_cut = kMuchCut;
+  std::uint64_t long_update = kLongUpdate;         ///< from so much work on, what is deleted is written down first
 };
 
 struct UpdatedMaildrop {
@@ -87,12 +87,14 @@ struct UpdatedMaildrop {
 
 /// Removes the marked messages. When it returns a result, they are gone for good; nothing marked: nothing is even
 /// locked. In a spool that another program rewrote since the session opened it they are found again by their digests;
-/// what that program removed already is not counted. With ExpungeRules::deferred the spool is left as it is where that pays.
+/// what that program removed already is not counted. With ExpungeRules::deferred the spool is left as it is where that pays. Where the
+/// rewrite takes long, the messages are hidden first (expunged.h), and `committed` is called before the spool is touched.
 ///
 /// Errors  changed: the marked messages cannot be told apart in a rewritten spool, nothing was touched; limit: a request that contradicts
 /// itself; unsafe,
 ///         busy: the descriptor is not the session lock, or the mail locks were held until the timeout; no_space:
-///         nothing was touched; io: nothing was touched, or the journal stands and recovery finishes the update.
+///         nothing was touched; io: nothing was touched, or the journal stands and recovery finishes the update. Any of them once
+///         `committed` was called: the messages are gone for good, and what is left to do is done by recovery or the next open.
 [[nodiscard]] base::Result<UpdatedMaildrop> update_maildrop(const Context& context, const MaildropPaths& paths,
                                                             const MaildropSettings& settings,
                                                             const UpdateRequest& request);
@@ -102,8 +104,9 @@ struct RecoveredMaildrop {
   Warnings warnings;
 };
 
-/// Recovers after a crash: at boot before mail is delivered, or when a maildrop process died. Needs no session lock.
-/// Without a journal it takes no lock and touches nothing.
+/// Recovers after a crash: at boot before mail is delivered, or when a maildrop process died. Needs no session lock. Messages that are
+/// hidden although expunge is immediate are removed, unless a session is open: its next one does that.
+/// Without a journal and a file of hidden messages it takes no lock and touches nothing.
 [[nodiscard]] base::Result<RecoveredMaildrop> recover_maildrop(const Context& context, const MaildropPaths& paths,
                                                                const MaildropSettings& settings);
 

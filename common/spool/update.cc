@@ -3,13 +3,14 @@
 //
 // M is the spool, F the first deleted octet, S its size, T the kept octets behind F, N = F + T the new size, J the
 // journal.
+//  0. A long update: what is deleted stands in the file `expunged` already, durably, and the client has its answer (maildrop.cc).
 //  1. The mail locks are held and the listing was checked against M (maildrop.cc). What is about to be deleted, and
 //  what follows it,
 //     is looked at once more: the head of each such message must hash as recorded. A difference ends here; M is
 //     untouched.
 //  2. T = 0 (everything, or a tail of the messages): M must still be S long; ftruncate(M, F), fsync(M). That is the
 //  commit point: one
-//     inode update, a crash shows all or nothing of it, no space is needed.
+//     inode update, a crash shows all or nothing of it, no space is needed. Where `expunged` stands: under a journal of no octets.
 //  3. Otherwise a journal J is written (journal.h): with the kept octets, space for all of it first, so that a full disk
 //     ends here with M untouched; or, where they fit into the first gap or the disk is full, without them. fsync. A crash
 //     leaves a file that nobody believes.
@@ -102,9 +103,8 @@ Status cut_only(const Context& context, const MaildropPaths& paths, MailLock& lo
   return Error{ErrorKind::io, fmt::format("sync the spool behind the cut: {}", synced.error().message())};
 }
 
-/// Step 2 with a journal of no octets. Where the file `expunged` stands it makes sure that the file goes exactly when the messages do
-/// (recovery.cc); and a cut that takes its time need not be waited for. Without room for it the cut is made at once, and the file goes
-/// afterwards.
+/// Step 2 with a journal of no octets: where the file `expunged` stands it makes sure that the file goes exactly when the messages do
+/// (recovery.cc). Without room for it the cut is made at once, and the file goes afterwards.
 Status cut_with_journal(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolListing& listing, const UpdatePlan& plan,
                         const std::function<void(std::uint64_t)>& committed, Warnings& warnings) {
   JournalPlan journal_plan{.first = plan.first, .old_size = plan.old_size, .format = listing.header.format};
@@ -254,7 +254,7 @@ Status apply_update(const Context& context, const MaildropPaths& paths, MailLock
   const UpdatePlan plan = plan_update(listing, marks.deleted);
   Tail tail;
   std::uint64_t size = plan.first;
-  if (plan.tail.empty() && (marks.expunged_stands || plan.old_size - plan.first >= marks.much_cut)) {
+  if (plan.tail.empty() && marks.expunged_stands) {
     if (auto cut = cut_with_journal(context, paths, lock, listing, plan, committed, warnings); !cut) return cut;
   } else if (plan.tail.empty()) {
     if (auto cut = cut_only(context, paths, lock, plan); !cut) return cut;

@@ -32,7 +32,6 @@ struct Marks {
   std::vector<bool> deleted;
   std::vector<bool> retrieved{};  ///< to be marked as read where they move anyway (read_marks.h)
   bool expunged_stands = false;   ///< the file `expunged` is there; what it hides must be among `deleted`
-  std::uint64_t much_cut = kMuchCut;
 };
 
 /// Removes the messages marked as deleted and rewrites the index. `committed` is called as soon as the messages are

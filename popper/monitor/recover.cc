@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // popper --recover: completes interrupted updates, at boot before mail is delivered or whenever an administrator asks.
 //
-//  1. The state folders that hold a journal, committed or not, are collected; their names say whose maildrop each is.
+//  1. The state folders that hold a journal, committed or not, are collected, and where messages are not to stay hidden those with a file
+//     of hidden messages; their names say whose maildrop each is.
 //  2. Each gets a maildrop process, as after a crash under a running server: it drops to the owner, takes the mail locks (so that a
 //     server at work is waited for), recovers, and says what it found.
 //  3. One line a maildrop goes to standard output, and a summary.
@@ -124,6 +125,7 @@ std::string Monitor::maildrop_name(std::string_view parent, const std::string& e
 
 /// Collects what is to be recovered; `user` empty: all.
 base::Status Monitor::find_journals(std::string_view user) {
+  const bool hides = settings_.text(Opt::expunge) == "deferred";
   for (const std::string parent : {kSystemFolders, kVirtualFolders}) {
     auto names = names_in(settings_.text(Opt::state_dir) + parent);
     if (!names) return names.error();
@@ -133,12 +135,14 @@ base::Status Monitor::find_journals(std::string_view user) {
       const std::string folder = settings_.text(Opt::state_dir) + parent + entry;
       auto journal = has_file(folder, kJournalName);
       auto unfinished = has_file(folder, kJournalTemporaryName);
-      if (journal && unfinished && !*journal && !*unfinished) continue;
+      auto hidden = hides ? base::Result<bool>{false} : has_file(folder, kExpungedName);
+      if (journal && unfinished && hidden && !*journal && !*unfinished && !*hidden) continue;
       RecoveryRun::Item item;
       item.label = fmt::format("{}", base::escape_untrusted(name.empty() ? entry : name, 80));
       item.folder = folder;
-      item.committed = journal && *journal;
-      auto owner = journal && unfinished ? owner_of_folder(parent, entry) : base::Result<MailOwner>{(journal ? unfinished : journal).error()};
+      item.committed = (journal && *journal) || (hidden && *hidden);
+      const auto& unseen = !journal ? journal : !unfinished ? unfinished : hidden;
+      auto owner = unseen ? owner_of_folder(parent, entry) : base::Result<MailOwner>{unseen.error()};
       if (owner) {
         item.owner = std::move(*owner);
         recovery_->waiting.push_back(std::move(item));

@@ -17,6 +17,7 @@ inline constexpr const char* kVirtualFolders = "/v/";
 /// As in common/spool, which the monitor does not know; popper/main.cc holds them together.
 inline constexpr const char* kJournalName = "journal";
 inline constexpr const char* kJournalTemporaryName = "journal.tmp";
+inline constexpr const char* kExpungedName = "expunged";
 
 /// Exit code: at least one maildrop was not recovered.
 inline constexpr int kNotRecovered = 5;
@@ -28,7 +29,7 @@ struct RecoveryRun {
   struct Item {
     std::string label;  ///< whose maildrop, fit to be printed
     std::string folder;
-    bool committed = false;
+    bool committed = false;  ///< an update of it is
     MailOwner owner;
   };
   std::deque<Item> waiting;

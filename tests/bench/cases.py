@@ -127,19 +127,25 @@ def tls_limit(run):
 
 
 def delete(run):
-    """QUIT after deleting nothing, the last, the first, every second, all; popper-deferred: with expunge = deferred, expunge-share = 100."""
+    """QUIT after deleting nothing, the last, the first, every second, all; then to the answer of STAT in the next session, which waits for what is
+    still to be done. popper-deferred: with expunge = deferred, expunge-share = 100."""
     everybody = [name for name in run.servers if name != "popper-pam"]
     for pattern in ("none", "last", "first", "second", "all"):
+        through = {}
 
-        def one(server, which=pattern):
+        def one(server, which=pattern, through=through):
             run.restore(server.name)
             settle(run)
             if server.name == "popper-deferred":
                 server.forget_deleted(peers.user_of(server.name))
             load(run, server, "open")
-            return load(run, server, f"delete-{which}")[0]
+            elapsed = load(run, server, f"delete-{which}")[0]
+            through.setdefault(server.name, []).append(elapsed + load(run, server, "open")[0])
+            return elapsed
 
-        run.report(f"QUIT after deleting {'every second' if pattern == 'second' else pattern}", interleaved(run, one, rounds=max(1, run.rounds // 2), only=everybody))
+        name = f"QUIT after deleting {'every second' if pattern == 'second' else pattern}"
+        run.report(name, interleaved(run, one, rounds=max(1, run.rounds // 2), only=everybody))
+        run.report(f"{name}, and the next STAT", through)
     run.restore()
 
 

@@ -155,10 +155,28 @@ def busy(case):
     case.completed("ada", want)
 
 
+def written_down(case):
+    """What was deleted is written down and still in the spool, where it is not to stay: as the kill of a long update leaves it."""
+    case.put("ada", b"".join(MESSAGES[:4]))
+    case.site.start(**{"expunge": "deferred", "expunge-share": "100"})
+    client = Pop(case.site.connect())
+    client.login("ada")
+    client.ok("DELE 2")
+    client.ok("QUIT")
+    client.close()
+    assert case.site.stop() == 0
+    assert "expunged" in case.files("ada") and case.read("ada") == b"".join(MESSAGES[:4])
+    assert case.recover("--expunge=deferred") == ["nothing to recover"]
+    assert case.recover() == ["ada: update completed", "1 recovered, 0 not recovered"]
+    case.completed("ada", b"".join([MESSAGES[0], MESSAGES[2], MESSAGES[3]]))
+    assert "expunged" not in case.files("ada")
+    assert case.recover() == ["nothing to recover"]
+
+
 def plain():
     with Site(users=("ada", "bob")) as site:
         case = Case(site, site.spool, lambda user: os.path.join(site.state, "v", user), lambda user: site.uid)
-        for step in (nothing, one_and_all, damaged, foreign, busy):
+        for step in (nothing, one_and_all, damaged, foreign, busy, written_down):
             step(case)
             print(f"plain {step.__name__}: ok", flush=True)
 
@@ -225,7 +243,7 @@ def as_root():
         for user in ("bob", "kim", "twin"):
             subprocess.run([program("popauth"), "-user", user, "-stdin"], input=PASSWORD.encode() + b"\n", check=True, stderr=subprocess.DEVNULL)
         case = Case(site, "/var/mail", lambda user: os.path.join(site.state, "u", f"{uids[user]}.{user}"), lambda user: uids[user])
-        for step in (nothing, one_and_all, damaged, foreign, busy, gone, one_uid_two_names):
+        for step in (nothing, one_and_all, damaged, foreign, busy, written_down, gone, one_uid_two_names):
             step(case)
             print(f"root {step.__name__}: ok", flush=True)
 

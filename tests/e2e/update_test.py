@@ -19,11 +19,15 @@ COUNT = 1500
 TRIES = 10
 
 
-def journal_path(site):
+def state_path(site, name):
     for folder, _, names in os.walk(site.state):
-        if "journal" in names:
-            return os.path.join(folder, "journal")
+        if name in names:
+            return os.path.join(folder, name)
     return None
+
+
+def journal_path(site):
+    return state_path(site, "journal")
 
 
 def maildrop_process(site):
@@ -32,8 +36,8 @@ def maildrop_process(site):
     return int(found[0]) if found else None
 
 
-def quit_and_catch(site, action):
-    """Deletes the first message of many; `action` gets the process that moves the others, once its journal stands.
+def quit_and_catch(site, action, sign="journal"):
+    """Deletes the first message of many; `action` gets the process that moves the others, once its journal stands (or another file).
     Returns the answer to QUIT, the seconds it took, and what the action returned; tries again when the move was faster."""
     for _ in range(TRIES):
         site.put_spool("ada", mailbox(COUNT, body=BODY))
@@ -41,24 +45,23 @@ def quit_and_catch(site, action):
         client.ok("DELE 1")
         caught = []
 
-        def watch(stop):
-            while not stop.is_set():
-                if journal_path(site):
+        def watch():
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                if state_path(site, sign):
                     pid = maildrop_process(site)
                     if pid is not None:
                         caught.append(action(pid))
                     return
 
-        stop = threading.Event()
-        watcher = threading.Thread(target=watch, args=(stop,))
+        watcher = threading.Thread(target=watch)
         watcher.start()
         start = time.monotonic()
         answer = client.command("QUIT")
         took = time.monotonic() - start
-        stop.set()
         watcher.join()
         client.close()
-        if caught and caught[0] and (journal_path(site) or caught[0] is True):
+        if caught and caught[0] and (state_path(site, sign) or caught[0] is True):
             return answer, took, caught[0]
         if caught and caught[0] is not True:
             os.kill(caught[0], signal.SIGCONT)  # it was stopped behind the end of its journal
@@ -123,6 +126,21 @@ def killed(site):
     client.ok("QUIT")
 
 
+def killed_behind_the_answer(site):
+    """The process is killed when what is deleted is written down, and the spool is not yet rewritten."""
+    def kill(pid):
+        os.kill(pid, signal.SIGKILL)
+        return True
+
+    answer, _, _ = quit_and_catch(site, kill, "expunged")
+    assert answer.startswith((b"+OK", b"-ERR [SYS/TEMP] The update was interrupted")), answer
+    wait_until(lambda: state_path(site, "expunged") is None, what="recovery without any client")
+    assert site.read_spool() == expected()
+    client, answer = login_again(site)
+    assert f"has {COUNT - 1} visible".encode() in answer, answer
+    client.ok("QUIT")
+
+
 def reconnects_at_once(site):
     """A client that comes back right after +OK never finds its own last session."""
     site.put_spool("ada", mailbox(60))
@@ -177,7 +195,8 @@ def changed(site):
     assert site.read_spool() == other + twin + twin
 
 
-CASES = {"unlocks-before-the-answer": unlocks_before_the_answer, "locked": locked, "changed": changed, "committed-and-slow": committed_and_slow, "killed": killed, "reconnects-at-once": reconnects_at_once}
+CASES = {"unlocks-before-the-answer": unlocks_before_the_answer, "locked": locked, "changed": changed, "committed-and-slow": committed_and_slow, "killed": killed,
+         "killed-behind-the-answer": killed_behind_the_answer, "reconnects-at-once": reconnects_at_once}
 
 
 def main():

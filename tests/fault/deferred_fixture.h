@@ -9,6 +9,19 @@
 
 namespace qpop::test {
 
+inline std::string joined(const std::vector<std::string>& units) {
+  std::string all;
+  for (const auto& unit : units) all += unit;
+  return all;
+}
+
+/// As a client sees them: without postmark and the empty line behind.
+inline std::vector<std::string> contents(const std::vector<std::string>& units) {
+  std::vector<std::string> out;
+  for (const auto& unit : units) out.push_back(unit.substr(kPostmark.size(), unit.size() - kPostmark.size() - 1));
+  return out;
+}
+
 inline spool::MaildropSettings with(const spool::ExpungeRules& rules) {
   spool::MaildropSettings settings;
   settings.expunge = rules;
@@ -42,10 +55,12 @@ struct Deletion {
   std::string error{};
 };
 
-/// A session that marks messages, by their place in the listing, and ends with QUIT.
+/// A session that marks messages, by their place in the listing, and ends with QUIT. The open leaves hidden messages where they are.
 inline Deletion delete_in_session(const MaildropFixture& drop, const std::vector<unsigned>& deleted, const spool::MaildropSettings& settings) {
   Process opener{drop};
-  const auto opened = opener.open(settings);
+  auto opening = settings;
+  opening.expunge.compacts = false;
+  const auto opened = opener.open(opening);
   if (!opened) throw std::runtime_error(opened.error().message());
   Process process{drop};
   Deletion out;

@@ -132,6 +132,11 @@ MUTANTS = [
     Mutant(SPOOL + "maildrop.cc", "an update brings back what is hidden", "  mark_hidden(find_hidden(*expunged, listing->records, listing->header.end), marks.deleted);\n  lock", "  lock"),
     Mutant(SPOOL + "maildrop.cc", "an update does not mind what it cannot read", '  if (!expunged) return expunged.error().at("read which messages were deleted before");\n',
            "  if (!expunged) expunged = Expunged{};\n"),
+    Mutant(SPOOL + "maildrop.cc", "a long update is answered though nothing could be written down", "    if (written.done) tell_committed(context, request, request.long_update);",
+           "    tell_committed(context, request, request.long_update);"),
+    Mutant(SPOOL + "maildrop.cc", "nothing is written down before a long update", "if (is_long_update(request)) {", "if (false) {"),
+    Mutant(SPOOL + "deferred.cc", "what a long update left is not removed by the next open", "    if (!rules.deferred) return true;\n", ""),
+    Mutant(SPOOL + "deferred.cc", "what a long update left is not removed by a recovery", "  if (settings.expunge.deferred) return std::uint32_t{0};", "  if (true) return std::uint32_t{0};"),
     Mutant(SPOOL + "deferred.cc", "a spool that was rewritten is not noticed at QUIT", "if (*journal || !is_as_listed(context, paths, reader->header())) return false;", "if (*journal) return false;"),
     # Locks.
     Mutant(SPOOL + "locks.cc", "a held fcntl lock is no lock", 'busy_ = "the fcntl lock is held";\n    if (!locked || !*locked) return locked;', 'busy_ = "the fcntl lock is held";\n    if (!locked) return locked;'),

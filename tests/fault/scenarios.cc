@@ -62,11 +62,11 @@ class List {
     if (!arrived.empty()) s.units.push_back(arrived);
     list_.push_back(std::move(s));
   }
-  /// The same as the one before, with a journal.
-  void again_with_journalled_cut() {
+  /// The same as the one before, as a long update.
+  void again_as_a_long_one() {
     auto s = list_.back();
-    s.name += ", a long cut";
-    s.journalled_cut = true;
+    s.name += ", written down first";
+    s.written_first = true;
     list_.push_back(std::move(s));
   }
   [[nodiscard]] std::vector<Scenario> take() { return std::move(list_); }
@@ -90,12 +90,14 @@ void add_places(List& list, const Kind& kind) {
   list.add(kind, "nothing", m, {}, fresh);
   for (const std::string& arrived : {std::string{}, fresh}) {
     list.add(kind, "first", m, {0}, arrived);
+    list.again_as_a_long_one();
     list.add(kind, "middle", m, {2}, arrived);
     list.add(kind, "last", m, {4}, arrived);
-    if (arrived.empty()) list.again_with_journalled_cut();
+    if (arrived.empty()) list.again_as_a_long_one();
     list.add(kind, "every second", m, {0, 2, 4}, arrived);
+    if (arrived.empty()) list.again_as_a_long_one();
     list.add(kind, "all", m, {0, 1, 2, 3, 4}, arrived);
-    if (arrived.empty()) list.again_with_journalled_cut();
+    list.again_as_a_long_one();
   }
   list.add(kind, "the other second", m, {1, 3});
   list.add(kind, "all but the first", m, {1, 2, 3, 4});
@@ -123,6 +125,7 @@ void add_open_ends(List& list, const Kind& kind) {
   }
   list.add(kind, "first, the last one has no empty line", cut(1), {0}, "", "\n", true);
   list.add(kind, "first, the last one has no line end", cut(2), {0}, "", "\n\n", true);
+  list.again_as_a_long_one();
   list.add(kind, "middle, the last one has no line end", cut(2), {1}, "", "\n\n", true);
   list.add(kind, "last, it has no line end", cut(2), {2}, "", "", true);
 }
@@ -133,6 +136,7 @@ void add_marks(List& list, const Kind& kind) {
   const std::string fresh = kind.message(80, 400);
   for (const std::string& arrived : {std::string{}, fresh}) {
     list.add(kind, "first, the others retrieved", m, {0}, arrived, "", false, {1, 2, 3, 4});
+    list.again_as_a_long_one();
     list.add(kind, "middle, some retrieved", m, {2}, arrived, "", false, {0, 2, 4});
   }
   list.add(kind, "all but the last, which was retrieved", m, {0, 1, 2, 3}, "", "", false, {4});

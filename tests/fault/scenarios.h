@@ -23,7 +23,7 @@ struct Scenario {
   /// The spool does not end like a message ends: what is appended by others becomes part of its last message.
   bool open_end = false;
   std::string end_repair{};  ///< what `after` has more than the kept messages, because the last one lacked it
-  bool journalled_cut = false;  ///< as where much is cut off
+  bool written_first = false;  ///< there is much to do: what is deleted is written down, and the spool rewritten behind the answer
   bool large = false;        ///< more than one piece of a transfer; tests that run every scenario many times take fewer
   std::vector<std::string> units{};  ///< as in the spool: the messages of the session, then those that arrived
 
@@ -60,7 +60,7 @@ class Session {
     auto opened = process.open();
     if (!opened) throw std::runtime_error(opened.error().message());
     request_ = request_for(*opened, scenario.deleted, scenario.retrieved);
-    if (scenario.journalled_cut) request_.much_cut = 0;
+    if (scenario.written_first) request_.long_update = 0;
     lock_ = std::move(opened->session_lock);
     if (!scenario.arrived.empty()) drop.append_spool(scenario.arrived);
   }
