@@ -68,14 +68,18 @@ bool is_due(const Context& context, const ExpungeRules& rules, const Expunged& e
   return gone > 0 && gone >= spool_size / 100 * rules.share_percent + spool_size % 100 * rules.share_percent / 100;
 }
 
-bool is_long_update(const UpdateRequest& request) {
+bool is_long_update(const Context& context, const MailLock& lock, const UpdateRequest& request) {
   const auto first = std::ranges::find(request.deleted, true);
   auto reader = listing::ListingReader::open(request.listing_fd);
   if (first == request.deleted.end() || !reader || reader->count() != request.count) return false;
   std::array<Record, 1> record;
-  if (!reader->records(static_cast<std::uint32_t>(first - request.deleted.begin()), record)) return false;
-  const auto end = std::max(reader->header().end, record[0].offset);
-  return end - record[0].offset + request.count * kWorkOfMessage >= request.long_update;
+  std::array<Record, 1> last;
+  if (!reader->records(static_cast<std::uint32_t>(first - request.deleted.begin()), record) || !reader->records(request.count - 1, last)) return false;
+  const auto& header = reader->header();
+  const auto end = std::max(header.end, record[0].offset);
+  if (end - record[0].offset + request.count * kWorkOfMessage < request.long_update) return false;
+  const auto missing = missing_end(context.fs, lock.fd(), header.end, header.format, last[0].trailer);
+  return missing && missing->empty();
 }
 
 Result<bool> defer_deletion(const Context& context, const MaildropPaths& paths, const ExpungeRules& rules, const UpdateRequest& request,

@@ -13,8 +13,9 @@ namespace qpop::spool {
 [[nodiscard]] bool is_due(const Context& context, const ExpungeRules& rules, const Expunged& expunged, std::uint64_t more,
                           std::uint64_t spool_size);
 
-/// Is there so much to move or to cut (UpdateRequest::long_update) that the client is better answered before?
-[[nodiscard]] bool is_long_update(const UpdateRequest& request);
+/// Is there so much to move or to cut (UpdateRequest::long_update) that the client is better answered before? Not where the last message
+/// lacks its end: what is appended there would change it, and with it the listing that a deletion is known by.
+[[nodiscard]] bool is_long_update(const Context& context, const MailLock& lock, const UpdateRequest& request);
 
 /// Writes down which messages the session deleted. Reads the listing of the session, and of the spool only whether it is still what
 /// was listed; takes no mail lock.

@@ -256,7 +256,7 @@ Status update_locked(const Context& context, const MaildropPaths& paths, MailLoc
   auto recovered = recover_locked(context, paths, lock, out.warnings);
   if (!recovered) return recovered.error();
   out.recovery = *recovered;
-  if (is_long_update(request)) {
+  if (is_long_update(context, lock, request)) {
     written = write_down(context, paths, settings, request, true, out);
     if (written.done) tell_committed(context, request, request.long_update);
   }

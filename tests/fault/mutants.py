@@ -134,9 +134,10 @@ MUTANTS = [
            "  if (!expunged) expunged = Expunged{};\n"),
     Mutant(SPOOL + "maildrop.cc", "a long update is answered though nothing could be written down", "    if (written.done) tell_committed(context, request, request.long_update);",
            "    tell_committed(context, request, request.long_update);"),
-    Mutant(SPOOL + "maildrop.cc", "nothing is written down before a long update", "if (is_long_update(request)) {", "if (false) {"),
+    Mutant(SPOOL + "maildrop.cc", "nothing is written down before a long update", "if (is_long_update(context, lock, request)) {", "if (false) {"),
     Mutant(SPOOL + "deferred.cc", "what a long update left is not removed by the next open", "    if (!rules.deferred) return true;\n", ""),
     Mutant(SPOOL + "deferred.cc", "what a long update left is not removed by a recovery", "  if (settings.expunge.deferred) return std::uint32_t{0};", "  if (true) return std::uint32_t{0};"),
+    Mutant(SPOOL + "deferred.cc", "a list is made of messages that may still grow", "  return missing && missing->empty();", "  return missing.has_value();"),
     Mutant(SPOOL + "deferred.cc", "a spool that was rewritten is not noticed at QUIT", "if (*journal || !is_as_listed(context, paths, reader->header())) return false;", "if (*journal) return false;"),
     # Locks.
     Mutant(SPOOL + "locks.cc", "a held fcntl lock is no lock", 'busy_ = "the fcntl lock is held";\n    if (!locked || !*locked) return locked;', 'busy_ = "the fcntl lock is held";\n    if (!locked) return locked;'),

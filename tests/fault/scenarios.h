@@ -62,15 +62,20 @@ class Session {
     request_ = request_for(*opened, scenario.deleted, scenario.retrieved);
     if (scenario.written_first) request_.long_update = 0;
     lock_ = std::move(opened->session_lock);
+    listing_ = std::move(opened->listing);
     if (!scenario.arrived.empty()) drop.append_spool(scenario.arrived);
   }
   [[nodiscard]] const spool::UpdateRequest& request() const { return request_; }
   /// The session process ends.
-  void end() { lock_.reset(); }
+  void end() {
+    lock_.reset();
+    listing_.reset();
+  }
 
  private:
   spool::UpdateRequest request_;
   base::UniqueFd lock_;
+  base::UniqueFd listing_;
 };
 
 }  // namespace qpop::test

@@ -83,12 +83,17 @@ BOOST_AUTO_TEST_CASE(an_update_is_long_by_its_octets_or_by_its_messages) {
   const auto behind = kUnits[2].size() + kUnits[3].size() + kUnits[4].size();
   auto request = request_for(*opened, {2, 3});
   request.long_update = behind + 5 * kWorkOfMessage;
-  BOOST_TEST(is_long_update(request));
+  Process process{drop};
+  Warnings warnings;
+  auto lock = MailLock::acquire(process.context(), drop.paths(), {}, 0, warnings);
+  BOOST_REQUIRE(lock.has_value());
+  const auto is_long = [&] { return is_long_update(process.context(), *lock, request); };
+  BOOST_TEST(is_long());
   ++request.long_update;
-  BOOST_TEST(!is_long_update(request));
+  BOOST_TEST(!is_long());
   request.deleted.assign(5, false);
   request.long_update = 0;
-  BOOST_TEST(!is_long_update(request));
+  BOOST_TEST(!is_long());
 }
 
 }  // namespace
