@@ -97,6 +97,7 @@ monitor::Roles bind_roles() {
     job.server_name = task.server_name;
     job.settings = task.settings;
     job.administrator = task.administrator;
+    job.boot = task.boot;
     job.monitor = std::move(task.monitor);
     job.session = std::move(task.session);
     return maildrop::run_maildrop(std::move(job));

@@ -62,6 +62,8 @@ void seal_header(ListingHeader& header, std::span<const Record> records) {
   header.header_hash = hash_header(header);
 }
 
+void seal_compared(ListingHeader& header) { header.header_hash = hash_header(header); }
+
 void extend_header(ListingHeader& header, std::span<const Record> added, const digest::Digest16& records_hash) {
   header.count += added.size();
   for (const auto& record : added) header.total_octets += record.octets;

@@ -53,7 +53,9 @@ struct ListingHeader {
   std::uint64_t tail_hash = 0;     ///< XXH3-64 of the last min(kTailSpan, end) octets before `end`
   SpoolFormat format = SpoolFormat::empty;
   std::uint8_t young = 0;          ///< 1: the spool's time stamp was too young to be trusted; a later open scans again
-  std::array<std::uint8_t, 14> reserved{};
+  std::array<std::uint8_t, 2> reserved{};
+  std::uint32_t compared_min = 0;   ///< minutes since 1970 when the records were written, or last compared with records_hash
+  std::uint64_t boot = 0;           ///< and which run of the kernel that was; 0: unknown
   digest::Digest16 records_hash{};  ///< XXH3-128 of all records: names the listing
   std::uint64_t header_hash = 0;    ///< XXH3-64 of this struct with header_hash 0
 };
@@ -86,6 +88,9 @@ static_assert(sizeof(ListingHeader) == 128 && std::is_trivially_copyable_v<Listi
 
 /// The header of a listing to which `added` were appended; `records_hash` is that of all records.
 void extend_header(ListingHeader& header, std::span<const Record> added, const digest::Digest16& records_hash);
+
+/// After a change of `boot` or `compared_min` alone.
+void seal_compared(ListingHeader& header);
 
 /// Fills record_size, count, total_octets, records_hash and header_hash from `records` and the other fields of `header`.
 void seal_header(ListingHeader& header, std::span<const Record> records);

@@ -28,6 +28,7 @@ struct Context {
   base::Clock& clock;
   Dotlock& dotlock;
   ScanHelper* scan_helper = nullptr;  ///< split_scan.h; nullptr: no help
+  std::uint64_t boot = 0;             ///< which run of the kernel this is; 0: unknown
 };
 
 /// Folders are open descriptors, not owned. The state folder belongs to the user alone (0700).

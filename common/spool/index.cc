@@ -34,6 +34,9 @@ constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
 /// A writer without locks may append while we scan; more rounds than this and it is not worth following.
 constexpr int kMaxRounds = 3;
 constexpr std::size_t kRoomForNew = 1024;
+constexpr std::int64_t kNanosPerMinute = 60 * kNanosPerSecond;
+/// Should a disk lose what it had accepted, and be mounted again under the same kernel, nobody is misled for longer.
+constexpr std::uint32_t kCompareMinutes = 60;
 constexpr std::size_t kRecordsAtOnce = 512;
 
 template <class T>
@@ -41,7 +44,28 @@ std::span<char> bytes_of(T& object) {
   return {reinterpret_cast<char*>(&object), sizeof object};
 }
 
-/// The index is not synced when it is written: after a power loss its records may be anything.
+std::uint32_t minutes_now(const Context& context) { return static_cast<std::uint32_t>(context.clock.realtime_ns() / kNanosPerMinute); }
+
+/// The index is not synced when it is written: after a power loss its records may be anything. Not before one.
+bool were_compared(const Context& context, const ListingHeader& header) {
+  const auto now = minutes_now(context);
+  return context.boot != 0 && header.boot == context.boot && header.compared_min <= now && now - header.compared_min < kCompareMinutes;
+}
+
+void set_compared(const Context& context, ListingHeader& header) {
+  header.boot = context.boot;
+  header.compared_min = minutes_now(context);
+}
+
+/// For the next open. In place: the header is one sector, and one that is torn is not believed.
+void note_compared(const Context& context, int state_folder_fd, UsableIndex& index) {
+  if (context.boot == 0) return;
+  set_compared(context, index.header);
+  listing::seal_compared(index.header);
+  auto writer = again([&] { return context.fs.open_at(state_folder_fd, kIndexName, O_WRONLY | O_NONBLOCK, 0); });
+  if (writer) static_cast<void>(write_all(context.fs, writer->get(), {reinterpret_cast<const char*>(&index.header), sizeof index.header}, 0));
+}
+
 bool records_are_sound(const Context& context, const UsableIndex& index) {
   digest::Xxh3Stream hash;
   const std::uint64_t end = sizeof(ListingHeader) + index.header.count * listing::kRecordSize;
@@ -161,6 +185,7 @@ Status append_to_index(const Context& context, int state_folder_fd, const Usable
 }
 
 Status write_listing(const Context& context, int fd, SpoolListing& listing) {
+  set_compared(context, listing.header);
   listing::seal_header(listing.header, listing.records);
   if (auto put = write_all(context.fs, fd, {bytes_of(listing.header).data(), sizeof listing.header}, 0); !put)
     return put;
@@ -203,10 +228,12 @@ Result<UsableIndex> open_index_header(FileSystem& fs, int state_folder_fd) {
   return opened;
 }
 
-std::optional<UsableIndex> open_index(const Context& context, int state_folder_fd, const SpoolIdentity& identity) {
+std::optional<UsableIndex> open_index(const Context& context, int state_folder_fd, const SpoolIdentity& identity, bool compare) {
   auto index = open_index_header(context.fs, state_folder_fd);
   if (!index || index->header.spool != identity || index->header.young != 0) return std::nullopt;
+  if (!compare && were_compared(context, index->header)) return std::move(*index);
   if (!records_are_sound(context, *index)) return std::nullopt;
+  note_compared(context, state_folder_fd, *index);
   return std::move(*index);
 }
 
@@ -230,6 +257,7 @@ std::optional<UsableIndex> grow_index(const Context& context, const MaildropPath
   const auto after = again([&] { return context.fs.status(lock.fd()); });
   if (!records_hash || !after || after->identity != identity) return std::nullopt;
   header.young = is_young(identity, now) ? 1 : 0;
+  set_compared(context, header);
   listing::extend_header(header, found->records, *records_hash);
   if (!append_to_index(context, paths.state_folder_fd, *index, header, found->records)) return std::nullopt;
   static_cast<void>(remove_if_present(context.fs, paths.state_folder_fd, kIndexTemporaryName));  // of a process that died

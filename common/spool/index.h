@@ -32,7 +32,8 @@ struct SpoolListing {
 [[nodiscard]] bool is_young(const listing::SpoolIdentity& identity, std::int64_t now_ns);
 
 /// The index file opened for reading when it describes a spool with this identity and is sound, else nothing. Never
-/// fails: what cannot be used is as good as absent.
+/// fails: what cannot be used is as good as absent. Its records are compared with their hash when `compare` says so, or when this
+/// kernel did not do that within the hour.
 struct UsableIndex {
   base::UniqueFd fd;
   listing::ListingHeader header;
@@ -41,7 +42,7 @@ struct UsableIndex {
 /// The same whatever it describes: its header is sound, its records were not looked at. Errors: any.
 [[nodiscard]] base::Result<UsableIndex> open_index_header(FileSystem& fs, int state_folder_fd);
 [[nodiscard]] std::optional<UsableIndex> open_index(const Context& context, int state_folder_fd,
-                                                    const listing::SpoolIdentity& identity);
+                                                    const listing::SpoolIdentity& identity, bool compare);
 
 /// Where the spool has only grown since the index was written: scans what is new, and the index follows in place, so that the cost is that of
 /// the new mail. Nothing where that is not so, or could not be done; then list_spool() tells why.

@@ -125,7 +125,7 @@ Result<bool> use_index(const Context& context, const MaildropPaths& paths, const
 /// Unchanged since the index was written, before and after it was read: no lock, no scan.
 Result<bool> fill_from_index(const Context& context, const MaildropPaths& paths, UniqueFd& spool,
                              const FileStatus& status, const Expunged& expunged, OpenedMaildrop& out) {
-  auto index = open_index(context, paths.state_folder_fd, status.identity);
+  auto index = open_index(context, paths.state_folder_fd, status.identity, expunged.there);
   if (!index) return false;
   auto after = again([&] { return context.fs.status(spool.get()); });
   if (!after) return after.error();

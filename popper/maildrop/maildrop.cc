@@ -155,8 +155,8 @@ class Worker {
 
  private:
   [[nodiscard]] spool::Context context() {
-    if (prepared_.rules.placed_by_user) return {files_, clock_, own_dotlock_, prepared_.scan_process.get()};
-    return {files_, clock_, dotlock_, prepared_.scan_process.get()};
+    if (prepared_.rules.placed_by_user) return {files_, clock_, own_dotlock_, prepared_.scan_process.get(), job_.boot};
+    return {files_, clock_, dotlock_, prepared_.scan_process.get(), job_.boot};
   }
   void note_bulletins();
   int fail(const Error& error);

@@ -26,6 +26,7 @@ struct Job {
   std::string server_name;
   const config::Settings* settings = nullptr;  ///< the server's; those of the user are read by this process
   uid_t administrator = 0;                     ///< whose option files may set more than the user's own
+  std::uint64_t boot = 0;                      ///< which run of the kernel this is (spool::Context)
   ipc::Channel monitor;
   ipc::Channel session;
 };

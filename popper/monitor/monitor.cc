@@ -18,6 +18,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "common/digest/digest.h"
+#include "common/files/file_system.h"
 #include "common/log/log.h"
 #include "common/priv/sandbox.h"
 #include "popper/monitor/service_manager.h"
@@ -67,6 +69,7 @@ base::Status Monitor::prepare_loop() {
   // No fast bins: the first large request of a child would merge what this process has freed, and copy each page it touches for that.
   (void)::mallopt(M_MXFAST, 0);
   raise_descriptor_limit();
+  if (const auto boot = files::SystemFileSystem{}.boot_name(); !boot.empty()) boot_ = digest::xxh3_64(boot);
   if (::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return base::Error::from_errno(errno, "signal");
   ::umask(077);
   auto signals = open_signals();

@@ -226,6 +226,7 @@ class Monitor {
   std::pmr::set<std::pair<std::int64_t, pid_t>> not_logged_in_{memory_.get()};  ///< since when, and its process; without those that have been told to end
   std::pmr::map<std::string, unsigned> per_block_{memory_.get()};
   std::string empty_root_;
+  std::uint64_t boot_ = 0;  ///< which run of the kernel this is; 0: unknown
   std::unique_ptr<RecoveryRun> recovery_;  ///< only under recover()
   bool single_ = false;
   bool stopping_ = false;

@@ -40,6 +40,7 @@ struct MaildropTask {
   const config::Settings* settings = nullptr;  ///< those of the monitor as they were at the fork
   std::string server_name;
   uid_t administrator = 0;                     ///< whose option files may set more than the user's own
+  std::uint64_t boot = 0;                      ///< which run of the kernel this is; 0: unknown
   ipc::Channel monitor;
   ipc::Channel session;  ///< invalid for recover
 };

@@ -218,6 +218,7 @@ bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSess
   task.settings = &settings_;
   task.server_name = environment_.server_name;
   task.administrator = ::geteuid();
+  task.boot = boot_;
   task.monitor = std::move(to_monitor->second);
   if (session != nullptr) task.session = std::move(to_session->second);
   const pid_t pid = fork_role("popper-maildrop", [&] { return roles_.maildrop(std::move(task)); });

@@ -146,7 +146,7 @@ class BasicProcess {
   explicit BasicProcess(const MaildropFixture& fixture, Fault fault = {})
       : fixture_(fixture), fs(clock, fault), dotlock_(fs, clock, fixture.spool_folder(), "ada") {}
 
-  [[nodiscard]] spool::Context context() { return {.fs = fs, .clock = clock, .dotlock = dotlock_}; }
+  [[nodiscard]] spool::Context context() { return {.fs = fs, .clock = clock, .dotlock = dotlock_, .boot = boot}; }
   auto open(const spool::MaildropSettings& settings = {}) {
     return spool::open_maildrop(context(), fixture_.paths(), settings);
   }
@@ -168,6 +168,7 @@ class BasicProcess {
  public:
   FakeClock clock;
   Fs fs;
+  std::uint64_t boot = 0;  ///< which run of the kernel it lives in; 0: it does not know
 
  private:
   spool::DirectDotlock dotlock_;
