@@ -88,6 +88,7 @@ monitor::Roles bind_roles() {
   };
   roles.maildrop = [](monitor::MaildropTask task) {
     maildrop::Job job;
+    job.waits = task.waits;
     job.work = static_cast<maildrop::Work>(task.work);
     job.name = task.owner.name;
     job.uid = task.owner.uid;

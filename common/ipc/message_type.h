@@ -18,7 +18,7 @@
 //   session -> program        SubmitPart, SubmitEnd   program -> session  SubmitDone   program -> monitor  LogLine
 //   resolver -> monitor       LogLine, ClientName
 //   maildrop -> monitor       LogLine, DotlockRequest, MaildropRecovered, UserSettings
-//   monitor -> maildrop       DotlockReply
+//   monitor -> maildrop       StartMaildrop (channel), DotlockReply
 //   maildrop -> session       MaildropOpened (session lock, listing, spool), MaildropFailed, UpdateDone
 //   session -> maildrop       UpdateBegin (session lock, listing), UpdatePart
 //   maildrop -> scan          ScanPart   scan -> maildrop  PartScanned (records)
@@ -93,6 +93,7 @@ enum class MessageType : std::uint16_t {
   client_name,
   scan_part,
   part_scanned,
+  start_maildrop,
 };
 
 }  // namespace qpop::ipc

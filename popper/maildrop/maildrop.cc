@@ -16,7 +16,9 @@
 #include "common/base/clock.h"
 #include "common/check/reading.h"
 #include "common/ipc/log_sink.h"
+#include "common/ipc/maildrop_messages.h"
 #include "common/priv/confine.h"
+#include "common/priv/drop.h"
 #include "common/files/dotlock.h"
 #include "common/files/file_system.h"
 #include "common/files/io.h"
@@ -326,12 +328,31 @@ int Worker::recover() {
   return recovered ? 0 : fail(recovered.error());
 }
 
+/// Forked ahead of its job. false: nobody needs us any more.
+bool wait_for_work(Job& job) {
+  const std::array<int, 1> keep{job.monitor.fd()};
+  priv::close_all_except(keep);
+  auto frame = job.monitor.receive();
+  ipc::StartMaildrop start;
+  if (!frame || !frame->read(start) || frame->descriptors.size() != 1 || start.work > static_cast<std::uint32_t>(Work::update)) return false;
+  priv::set_process_name("popper-maildrop");
+  job.work = static_cast<Work>(start.work);
+  job.name = start.name.view();
+  job.uid = start.uid;
+  job.gid = start.gid;
+  job.home = start.home.view();
+  job.state_folder = start.state_folder.view();
+  job.session = ipc::Channel{std::move(frame->descriptors[0])};
+  return true;
+}
+
 }  // namespace
 
 int run_maildrop(Job job) {
   // Sent when another program waits for our lease; it can wait.
   (void)::signal(SIGIO, SIG_IGN);
   ipc::log_to(job.monitor);
+  if (job.waits && !wait_for_work(job)) return 0;
   auto prepared = give_up_rights(job);
   if (!prepared) {
     log::error("maildrop of {}: {}", job.name, prepared.error().message());

@@ -17,6 +17,7 @@ namespace qpop::maildrop {
 enum class Work : std::uint8_t { open, update, recover };
 
 struct Job {
+  bool waits = false;  ///< for the message that says what work, and whose
   Work work = Work::open;
   std::string name;  ///< of the user
   uid_t uid = 0;

@@ -26,6 +26,7 @@ enum class Phase : std::uint8_t {
   updating,       ///< asked for the update
 };
 
+inline constexpr std::int64_t kAgainMs = 1'000;  ///< until a process that could not be had, or ended by itself, is tried again
 inline constexpr std::size_t kRequestTypes = 64;
 
 struct LiveSession {
@@ -53,6 +54,12 @@ struct LiveSession {
 };
 
 /// A maildrop process at work.
+/// A process of the maildrop role and the channel to it.
+struct MaildropProcess {
+  pid_t pid = -1;
+  ipc::Channel channel;
+};
+
 struct MaildropJob {
   pid_t pid = -1;
   ipc::Channel channel;

@@ -36,6 +36,7 @@ constexpr std::int64_t kUpdateGraceMs = 180'000;
 constexpr std::int64_t kLoginSlackMs = 240'000;  // delayed refusals and a slow write may come on top of login-timeout
 constexpr std::int64_t kJobMs = 600'000;  // to open or recover a maildrop: waiting for locks takes 200 seconds at most, reading gigabytes some more
 constexpr unsigned kMaxRecoveries = 3;  // of one maildrop in a row, when each of them is killed
+constexpr int kQuietMs = 10;  // no client did anything for so long: nobody is kept waiting by a fork
 constexpr int kMaxDrain = 1000;  // messages of a process that has ended; a socket buffer holds fewer
 
 base::Result<base::UniqueFd> open_signals() {
@@ -99,6 +100,7 @@ int Monitor::serve(std::vector<OpenListener>&& listeners) {
   }
   for (auto& listener : listeners) open_to_clients(std::move(listener));
   refill_spares(true);
+  keep_maildrop_waiting();
   open_control();
   notify_service_manager("READY=1");
   return loop();
@@ -143,10 +145,13 @@ bool Monitor::finished() const {
   return (single_ || stopping_) && idle;
 }
 
+/// Until something is due.
+int Monitor::wait_ms(std::int64_t now) const { return wants_maildrop(now) ? std::min(tls_wait_ms(now), kQuietMs) : tls_wait_ms(now); }
+
 int Monitor::loop() {
   while (!finished()) {
     std::array<epoll_event, 64> events{};
-    const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), tls_wait_ms(clock_.monotonic_ms()));
+    const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), wait_ms(clock_.monotonic_ms()));
     if (count < 0 && errno != EINTR) {
       log::fatal("epoll_wait: errno {}", errno);
       return 4;
@@ -159,6 +164,7 @@ int Monitor::loop() {
     }
     check_deadlines();
     if (recovery_ == nullptr && !single_ && !stopping_ && clock_.monotonic_ms() >= spares_again_ms_) refill_spares(count == 0);
+    if (count == 0 && wants_maildrop(clock_.monotonic_ms())) keep_maildrop_waiting();
   }
   end_checkers();
   if (recovery_ == nullptr) log::info("Server: {}", single_ ? "session served" : "stopped");
@@ -241,7 +247,7 @@ void Monitor::on_child(pid_t pid, int status) {
     // So may a failed login of its, which the log watchers must see.
     for (const auto& [number, process] : authenticators_) hear_authenticator(number);
     // A role that cannot even start is tried again, not in a loop.
-    if (session->second.phase == Phase::spare) spares_again_ms_ = clock_.monotonic_ms() + 1000;
+    if (session->second.phase == Phase::spare) spares_again_ms_ = clock_.monotonic_ms() + kAgainMs;
     const bool expected = session->second.told_to_end || (!killed && WEXITSTATUS(status) == 0);
     log_timing(session->second);
     if (session->second.phase == Phase::transaction || session->second.phase == Phase::updating) count_end(session->second);
@@ -260,6 +266,10 @@ void Monitor::on_child(pid_t pid, int status) {
     if (ended.work == MaildropWork::open) counters_.opens.add(clock_.monotonic_ms() - ended.started_ms);
     ended.dotlock.reset();  // it may have died with the dotlock held
     on_job_end(ended, killed, WEXITSTATUS(status), how);
+  } else if (pid == waiting_maildrop_.pid) {
+    log::error("maildrop process {} that waited for work ended: {}", pid, how);
+    waiting_maildrop_ = {};
+    maildrop_again_ms_ = clock_.monotonic_ms() + kAgainMs;
   } else if (on_helper_end(pid)) {
     // It told what there was to tell.
     if (pid == checker_starter_.pid) {
@@ -274,7 +284,7 @@ void Monitor::on_child(pid_t pid, int status) {
   } else if (const auto authenticator = authenticators_.find(pid); authenticator != authenticators_.end()) {
     if (!authenticator->second.retired && !stopping_) {
       log::error("authenticator process {} ended: {}; starting another", pid, how);
-      authenticator_again_ms_ = clock_.monotonic_ms() + 1000;
+      authenticator_again_ms_ = clock_.monotonic_ms() + kAgainMs;
     }
     if (authenticator->second.channel.valid()) unwatch(authenticator->second.channel.fd());
     authenticators_.erase(authenticator);
@@ -339,6 +349,7 @@ void Monitor::reload_settings() {
   for (auto& [pid, process] : authenticators_) retire(process);
   spawn_authenticator();
   retire_checker_starter();
+  waiting_maildrop_ = {};  // it has the old settings, and ends with its channel
   reload_tls();
   open_metrics_socket();
   log::info("configuration reloaded");
@@ -350,6 +361,7 @@ void Monitor::begin_shutdown() {
   log::info("Server: stopping, {} sessions", sessions_.size() - spares_.size());
   notify_service_manager("STOPPING=1");
   stopping_ = true;
+  waiting_maildrop_ = {};
   close_control();
   stop_deadline_ms_ = clock_.monotonic_ms() + kStopGraceMs;
   for (const auto& listener : listeners_) unwatch(listener.fd.get());

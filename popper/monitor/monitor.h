@@ -65,6 +65,7 @@ class Monitor {
   base::Status prepare_loop();
   base::Status prepare();
   int loop();
+  [[nodiscard]] int wait_ms(std::int64_t now) const;
   void open_to_clients(OpenListener listener);
   void watch(int fd, std::function<void()> handler);
   void unwatch(int fd);
@@ -98,6 +99,10 @@ class Monitor {
   bool spawn_authenticator();
   bool spawn_signer();
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
+  MaildropProcess fork_maildrop(MaildropTask task, const char* name);
+  MaildropProcess hire_maildrop(MaildropWork work, const MailOwner& owner, const ipc::Channel& session);
+  [[nodiscard]] bool wants_maildrop(std::int64_t now) const;
+  void keep_maildrop_waiting();
   void end_session(pid_t pid, bool kill);
   void end_open_job(pid_t session);
 
@@ -234,6 +239,8 @@ class Monitor {
   std::int64_t accept_again_ms_ = 0;
   std::int64_t authenticator_again_ms_ = 0;
   std::int64_t spares_again_ms_ = 0;
+  MaildropProcess waiting_maildrop_;  ///< for the next job
+  std::int64_t maildrop_again_ms_ = 0;
   std::int64_t refusals_logged_ms_ = 0;
   std::uint64_t refusals_ = 0;
 };

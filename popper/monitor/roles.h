@@ -35,6 +35,7 @@ enum class MaildropWork : std::uint8_t { open, update, recover };
 
 /// One job of the maildrop role; the process drops to owner.uid before it does anything.
 struct MaildropTask {
+  bool waits = false;  ///< forked ahead: work, owner and session come with a message
   MaildropWork work = MaildropWork::open;
   MailOwner owner;
   const config::Settings* settings = nullptr;  ///< those of the monitor as they were at the fork

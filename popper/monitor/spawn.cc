@@ -14,6 +14,7 @@
 
 #include "common/base/text.h"
 #include "common/digest/digest.h"
+#include "common/ipc/maildrop_messages.h"
 #include "common/log/log.h"
 #include "common/priv/drop.h"
 #include "popper/monitor/mechanisms.h"
@@ -208,24 +209,62 @@ base::Result<MailOwner> Monitor::find_owner(std::string_view user) {
   return owner;
 }
 
-bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries) {
+MaildropProcess Monitor::fork_maildrop(MaildropTask task, const char* name) {
   auto to_monitor = ipc::Channel::pair();
-  auto to_session = ipc::Channel::pair();
-  if (!to_monitor || !to_session) return false;
-  MaildropTask task;
-  task.work = work;
-  task.owner = owner;
+  if (!to_monitor) return {};
   task.settings = &settings_;
   task.server_name = environment_.server_name;
   task.administrator = ::geteuid();
   task.boot = boot_;
   task.monitor = std::move(to_monitor->second);
-  if (session != nullptr) task.session = std::move(to_session->second);
-  const pid_t pid = fork_role("popper-maildrop", [&] { return roles_.maildrop(std::move(task)); });
+  const pid_t pid = fork_role(name, [&] { return roles_.maildrop(std::move(task)); });
+  return pid < 0 ? MaildropProcess{} : MaildropProcess{pid, std::move(to_monitor->first)};
+}
+
+bool Monitor::wants_maildrop(std::int64_t now) const {
+  return waiting_maildrop_.pid < 0 && recovery_ == nullptr && !single_ && !stopping_ && now >= maildrop_again_ms_;
+}
+
+/// Forking costs more than all else that a login asks of the monitor, so that one process stands ready.
+void Monitor::keep_maildrop_waiting() {
+  MaildropTask task;
+  task.waits = true;
+  waiting_maildrop_ = fork_maildrop(std::move(task), "popper-waiting");
+  if (waiting_maildrop_.pid < 0) maildrop_again_ms_ = clock_.monotonic_ms() + kAgainMs;
+}
+
+/// Gives the job to the process that waits; -1 when there is none, or it cannot be told.
+MaildropProcess Monitor::hire_maildrop(MaildropWork work, const MailOwner& owner, const ipc::Channel& session) {
+  ipc::StartMaildrop start;
+  start.work = static_cast<std::uint32_t>(work);
+  start.uid = owner.uid;
+  start.gid = owner.gid;
+  start.name.set(owner.name);
+  start.home.set(owner.home);
+  start.state_folder.set(owner.state_folder);
+  const bool fits = start.name.view() == owner.name && start.home.view() == owner.home && start.state_folder.view() == owner.state_folder;
+  if (!fits || waiting_maildrop_.pid < 0) return {};
+  auto process = std::exchange(waiting_maildrop_, {});
+  const std::array<int, 1> end{session.fd()};
+  return process.channel.send(start, end, false) ? std::move(process) : MaildropProcess{};
+}
+
+bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries) {
+  auto to_session = ipc::Channel::pair();
+  if (!to_session) return false;
+  auto process = session != nullptr ? hire_maildrop(work, owner, to_session->second) : MaildropProcess{};
+  if (process.pid < 0) {
+    MaildropTask task;
+    task.work = work;
+    task.owner = owner;
+    if (session != nullptr) task.session = std::move(to_session->second);
+    process = fork_maildrop(std::move(task), "popper-maildrop");
+  }
+  const pid_t pid = process.pid;
   if (pid < 0) return false;
   MaildropJob& job = jobs_[pid];
   job.pid = pid;
-  job.channel = std::move(to_monitor->first);
+  job.channel = std::move(process.channel);
   job.work = work;
   job.started_ms = clock_.monotonic_ms();
   job.owner = owner;
