@@ -332,6 +332,7 @@ int Worker::recover() {
 bool wait_for_work(Job& job) {
   const std::array<int, 1> keep{job.monitor.fd()};
   priv::close_all_except(keep);
+  if (!priv::close_standard_streams()) return false;
   auto frame = job.monitor.receive();
   ipc::StartMaildrop start;
   if (!frame || !frame->read(start) || frame->descriptors.size() != 1 || start.work > static_cast<std::uint32_t>(Work::update)) return false;

@@ -179,23 +179,39 @@ def logged_in(site):
         return None
 
 
-def kill_all(site, name):
+def running(site, name):
+    out = []
     for pid in children(site.process.pid):
         try:
             with open(f"/proc/{pid}/comm") as file:
-                if file.read().strip() == name:
-                    os.kill(pid, signal.SIGKILL)
-        except (FileNotFoundError, ProcessLookupError):
+                out += [pid] if file.read().strip() == name else []
+        except FileNotFoundError:
             pass  # ended by itself meanwhile
+    return out
+
+
+def kill_all(site, name):
+    for pid in running(site, name):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def killed_roles(site):
-    """Session and authenticator processes die: the server goes on, and the log says so."""
+    """Session and authenticator processes die, and the one that waits to become a maildrop process: the server goes on, and the log says so."""
     site.start()
-    for name in ("popper-session", "popper-auth"):
+    for name in ("popper-session", "popper-auth", "popper-waiting"):
+        if name == "popper-waiting":
+            wait_until(lambda: running(site, "popper-waiting"), what="process that waits")
         kill_all(site, name)
         wait_until(lambda: attempt(site), 20, f"service after the end of {name}")
     assert "killed by signal 9" in site.log()
+    wait_until(lambda: "that waited for work ended: killed by signal 9" in site.log(), what="log line")
+    wait_until(lambda: running(site, "popper-waiting"), what="another process that waits")
+    pid, = running(site, "popper-waiting")
+    assert attempt(site)
+    wait_until(lambda: running(site, "popper-waiting") not in ([], [pid]), what="the next one, because that one had work")
 
 
 def attempt(site):

@@ -100,6 +100,14 @@ def check_signer(site):
     assert not [name for name in descriptors(signer) if name.endswith(".pem")], "files are read once"
 
 
+def check_waiting(site):
+    """It is to become the maildrop process of whoever comes next: nothing of the monitor's is open in it."""
+    waiting, = wait_until(lambda: by_name(site, "popper-waiting"), what="process that waits for work")
+    wait_until(lambda: sorted(set(descriptors(waiting)))[:-1] == ["/dev/null"], what="closed descriptors")
+    held, = [name for name in descriptors(waiting) if name != "/dev/null"]
+    assert held.startswith("socket:") and not [pid for pid in by_name(site, "popper-session") if held in descriptors(pid)], "a channel of its own"
+
+
 def check_login(site):
     connection = site.connect()
     client = Pop(connection)
@@ -187,6 +195,7 @@ def main():
             time.sleep(0.2)
             check_sessions(site)
             check_signer(site)
+            check_waiting(site)
             client = check_login(site)
             check_maildrop_process(site, client)
             check_refusals(site)

@@ -111,7 +111,7 @@ def reload(site):
     client = Pop(site.connect())
     client.login()
     extra = free_port()
-    site.write_config(listen=[f"127.0.0.1:{site.port}", f"127.0.0.1:{extra}"], shy="true")
+    site.write_config(listen=[f"127.0.0.1:{site.port}", f"127.0.0.1:{extra}"], shy="true", expunge="deferred", **{"expunge-share": "100"})
     site.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "configuration reloaded" in site.log(), what="reload")
     client.ok("NOOP")
@@ -127,6 +127,8 @@ def reload(site):
     assert Pop(site.connect()).greeting.startswith(b"+OK ready")
     client.ok("DELE 1")
     client.ok("QUIT")
+    # The process that waited for this work had been forked before the reload.
+    assert any("expunged" in names for _, _, names in os.walk(site.state)), "options of maildrops are those of the reload"
     other = Pop(site.connect())
     assert b"2 visible" in other.login()
 
