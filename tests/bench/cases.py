@@ -65,10 +65,10 @@ def again(run):
     run.report("open unchanged", interleaved(run, lambda server: load(run, server, "open")[0]))
 
 
-def grown(run):
+def open_grown(run, count):
     """A session after one new message: connect to the answer of STAT."""
     settle(run)
-    number = [run.options.messages]
+    number = [count]
 
     def one(server):
         load(run, server, "open")
@@ -77,7 +77,12 @@ def grown(run):
         settle(run)
         return load(run, server, "open")[0]
 
-    run.report("open after one new message", interleaved(run, one))
+    return interleaved(run, one)
+
+
+def grown(run):
+    """Opening a maildrop after one new message."""
+    run.report("open after one new message", open_grown(run, run.options.messages))
     run.restore()
 
 
@@ -244,7 +249,7 @@ def popcheck(run):
 
 
 def growth(run):
-    """Opening an unchanged maildrop of 1,000, 20,000 and 100,000 messages."""
+    """Opening maildrops of 1,000, 20,000 and 100,000 messages."""
     import bench  # noqa: PLC0415
     for count in ((100, 1000) if run.options.smoke else (1000, 20000, 100000)):
         path = os.path.join(run.folder, "grown")
@@ -254,6 +259,7 @@ def growth(run):
         interleaved(run, lambda server: load(run, server, "open")[0], rounds=2)
         run.report(f"open unchanged, {count} messages", interleaved(run, lambda server: load(run, server, "open")[0]))
         run.report(f"leave on server, {count} messages", interleaved(run, lambda server: load(run, server, "leave")[0]))
+        run.report(f"open after one new message, {count} messages", open_grown(run, count))
     run.restore()
 
 
