@@ -144,6 +144,7 @@ def delete(run):
             if server.name == "popper-deferred":
                 server.forget_deleted(peers.user_of(server.name))
             load(run, server, "open")
+            os.sync()  # the index that this open wrote would be part of the first sync of QUIT
             elapsed = load(run, server, f"delete-{which}")[0]
             through.setdefault(server.name, []).append(elapsed + load(run, server, "open")[0])
             return elapsed
