@@ -24,7 +24,7 @@ Result<Locked> lock_all(Place& place, Outcome& outcome) {
   const auto patience_ms = place.command.lock_timeout_s * 1000;
   auto session = spool::lock_session(place.context(), place.state.get(), patience_ms, kEndingMs);
   if (!session) return session.error().at("lock", place.target.label);
-  auto recovered = recover_spool(place);
+  auto recovered = recover_spool(place, true);
   if (recovered.code == kFailed) return Error{ErrorKind::io, recovered.message};
   if (recovered.result != "clean") outcome.warnings.push_back(recovered.message);
   outcome.warnings.insert(outcome.warnings.end(), recovered.warnings.begin(), recovered.warnings.end());

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/check/reading.h"
+#include "common/spool/deferred.h"
 #include "common/spool/locks.h"
 #include "common/spool/maildrop.h"
 #include "common/spool/spool_file.h"
@@ -27,6 +28,12 @@ constexpr std::uint32_t kCells = 4096;
 constexpr std::int64_t kSettledNs = 1'000'000'000;
 constexpr int kLooks = 5;
 constexpr std::uint32_t kPauseMs = 400;
+
+/// Hidden messages stay where they are: they are to be hidden, or popcheck does not make the unique-ids that they are known by.
+bool keeps_hidden(const config::Settings& settings) {
+  using config::Opt;
+  return settings.text(Opt::expunge) == "deferred" || settings.boolean(Opt::old_style_uid) || settings.text(Opt::unique_id_form).starts_with("md5");
+}
 
 void judge(Outcome& outcome) {
   const bool clean = outcome.report.clean();
@@ -161,14 +168,21 @@ Outcome check_stdin(const Command& command) {
   return outcome;
 }
 
-Outcome recover_spool(Place& place) {
+Outcome recover_spool(Place& place, bool has_session_lock) {
   Outcome outcome;
   outcome.message = "nothing to recover";
   if (!place.state.valid()) return outcome;
-  const spool::MaildropSettings settings{.locks = place.locks(), .open_timeout_ms = place.command.lock_timeout_s * 1000};
+  spool::MaildropSettings settings{.locks = place.locks(), .open_timeout_ms = place.command.lock_timeout_s * 1000};
+  settings.expunge.deferred = has_session_lock || keeps_hidden(place.settings);
   auto recovered = spool::recover_maildrop(place.context(), place.paths(), settings);
   if (!recovered) return failed(recovered.error().at("recover", place.target.label));
   outcome.warnings = recovered->warnings;
+  // What a long update wrote down and did not come to remove.
+  if (has_session_lock && !keeps_hidden(place.settings)) {
+    auto compacted = spool::compact_maildrop(place.context(), place.paths(), settings, outcome.warnings);
+    if (!compacted) return failed(compacted.error().at("remove deleted messages from", place.target.label));
+    if (*compacted > 0 && recovered->outcome == spool::Recovery::nothing) recovered->outcome = spool::Recovery::redone;
+  }
   switch (recovered->outcome) {
     case spool::Recovery::nothing:
       return outcome;

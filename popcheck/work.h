@@ -50,7 +50,7 @@ struct NamedLedger {
 };
 /// `named`: null: the ledger of the last repair in the state folder. What a ledger says of its spool's path is not looked at.
 [[nodiscard]] Outcome undo_repair(Place& place, const NamedLedger* named);
-[[nodiscard]] Outcome recover_spool(Place& place);
+[[nodiscard]] Outcome recover_spool(Place& place, bool has_session_lock = false);
 [[nodiscard]] Outcome test_locks(Place& place);
 /// Says what the ledger in `ledgers` proves of the spool in `folder` (verify.cc).
 [[nodiscard]] Outcome verify_ledger(int ledgers, const std::string& name, int folder, const std::string& spool);

@@ -119,6 +119,20 @@ base::Result<Message> ListingReader::message(std::uint32_t index) const {
   return message;
 }
 
+base::Status ListingReader::compare() const {
+  std::array<char, 32UL * 1024> piece;
+  digest::Xxh3Stream hash;
+  std::uint64_t at = sizeof(ListingHeader);
+  for (std::uint64_t left = header_.count * kRecordSize; left > 0;) {
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left, piece.size()));
+    if (auto read = read_exactly(fd_, piece.data(), size, at); !read) return read;
+    hash.add({piece.data(), size});
+    at += size;
+    left -= size;
+  }
+  return hash.result() == header_.records_hash ? base::Status{} : base::Status{Error{ErrorKind::malformed, "scan listing: checksum differs"}};
+}
+
 base::Result<std::vector<Record>> ListingReader::all_records() const {
   std::vector<Record> all(count());
   if (auto read = records(0, all); !read) return read.error();

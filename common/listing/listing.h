@@ -123,6 +123,8 @@ class ListingReader {
   [[nodiscard]] base::Result<Message> message(std::uint32_t index) const;
   /// Records [first, first + out.size()); for LIST and UIDL without one system call a message.
   [[nodiscard]] base::Status records(std::uint32_t first, std::span<Record> out) const;
+  /// Compares the records with records_hash, in pieces. Errors: malformed (they differ), io.
+  [[nodiscard]] base::Status compare() const;
   /// All records, checked against records_hash. For the maildrop role; needs kRecordSize octets a message.
   [[nodiscard]] base::Result<std::vector<Record>> all_records() const;
 

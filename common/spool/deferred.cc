@@ -2,6 +2,8 @@
 // When deleted messages leave the spool.
 #include "common/spool/deferred.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 #include <span>
@@ -42,6 +44,16 @@ base::Status add_entries(const listing::ListingReader& reader, const std::vector
   return {};
 }
 
+/// Does the listing end as a message must?
+Result<bool> has_whole_end(const Context& context, const MaildropPaths& paths, const listing::ListingReader& reader) {
+  std::array<Record, 1> last;
+  if (auto read = reader.records(reader.count() - 1, last); !read) return read.error();
+  auto spool = open_spool(context.fs, paths, O_RDONLY);
+  if (!spool) return spool.error();
+  auto missing = missing_end(context.fs, spool->get(), reader.header().end, reader.header().format, last[0].trailer);
+  return missing ? Result<bool>{missing->empty()} : Result<bool>{missing.error()};
+}
+
 Result<ExpungedBatch> make_batch(const listing::ListingReader& reader, const UpdateRequest& request) {
   ExpungedBatch batch;
   batch.header.count = request.count;
@@ -68,18 +80,14 @@ bool is_due(const Context& context, const ExpungeRules& rules, const Expunged& e
   return gone > 0 && gone >= spool_size / 100 * rules.share_percent + spool_size % 100 * rules.share_percent / 100;
 }
 
-bool is_long_update(const Context& context, const MailLock& lock, const UpdateRequest& request) {
+bool is_long_update(const UpdateRequest& request) {
   const auto first = std::ranges::find(request.deleted, true);
   auto reader = listing::ListingReader::open(request.listing_fd);
   if (first == request.deleted.end() || !reader || reader->count() != request.count) return false;
   std::array<Record, 1> record;
-  std::array<Record, 1> last;
-  if (!reader->records(static_cast<std::uint32_t>(first - request.deleted.begin()), record) || !reader->records(request.count - 1, last)) return false;
-  const auto& header = reader->header();
-  const auto end = std::max(header.end, record[0].offset);
-  if (end - record[0].offset + request.count * kWorkOfMessage < request.long_update) return false;
-  const auto missing = missing_end(context.fs, lock.fd(), header.end, header.format, last[0].trailer);
-  return missing && missing->empty();
+  if (!reader->records(static_cast<std::uint32_t>(first - request.deleted.begin()), record)) return false;
+  const auto end = std::max(reader->header().end, record[0].offset);
+  return end - record[0].offset + request.count * kWorkOfMessage >= request.long_update;
 }
 
 Result<bool> defer_deletion(const Context& context, const MaildropPaths& paths, const ExpungeRules& rules, const UpdateRequest& request,
@@ -91,6 +99,9 @@ Result<bool> defer_deletion(const Context& context, const MaildropPaths& paths, 
   auto journal = exists(context.fs, paths.state_folder_fd, kJournalName);
   if (!journal) return journal.error();
   if (*journal || !is_as_listed(context, paths, reader->header())) return false;
+  auto ends = has_whole_end(context, paths, *reader);
+  if (!ends) return ends.error();
+  if (!*ends) return false;
   auto expunged = load_expunged(context, paths.state_folder_fd);
   if (!expunged) return expunged.error();
   auto batch = make_batch(*reader, request);
@@ -119,10 +130,13 @@ Result<std::uint32_t> compact_maildrop(const Context& context, const MaildropPat
   auto expunged = load_expunged(context, paths.state_folder_fd);
   if (!expunged) return expunged.error();
   if (expunged->empty()) return std::uint32_t{0};
-  auto lock = MailLock::acquire(context, paths, settings.locks, settings.update_timeout_ms, warnings);
+  auto lock = MailLock::acquire(context, paths, settings.locks, settings.open_timeout_ms, warnings);
   if (!lock && lock.error().kind() == ErrorKind::not_found) return std::uint32_t{0};
   if (!lock) return lock.error();
   if (auto recovered = recover_locked(context, paths, *lock, warnings); !recovered) return recovered.error();
+  // A journal that was carried out took the file along; what it said must not be applied to what stands in its place.
+  expunged = load_expunged(context, paths.state_folder_fd);
+  if (!expunged) return expunged.error();
   return compact(context, paths, *lock, *expunged, warnings);
 }
 
@@ -134,6 +148,7 @@ Result<std::uint32_t> finish_written_down(const Context& context, const Maildrop
   const auto session = lock_session(context, paths.state_folder_fd, settings.open_timeout_ms, kSessionEndMs);
   if (!session && session.error().kind() == ErrorKind::busy) return std::uint32_t{0};
   if (!session) return session.error();
+  mark_finishing(context, session->get());  // a login waits for us
   return compact_maildrop(context, paths, settings, warnings);
 }
 

@@ -13,15 +13,15 @@ namespace qpop::spool {
 [[nodiscard]] bool is_due(const Context& context, const ExpungeRules& rules, const Expunged& expunged, std::uint64_t more,
                           std::uint64_t spool_size);
 
-/// Is there so much to move or to cut (UpdateRequest::long_update) that the client is better answered before? Not where the last message
-/// lacks its end: what is appended there would change it, and with it the listing that a deletion is known by.
-[[nodiscard]] bool is_long_update(const Context& context, const MailLock& lock, const UpdateRequest& request);
+/// Is there so much to move or to cut (UpdateRequest::long_update) that the client is better answered before?
+[[nodiscard]] bool is_long_update(const UpdateRequest& request);
 
 /// Writes down which messages the session deleted. Reads the listing of the session, and of the spool only whether it is still what
 /// was listed; takes no mail lock.
 ///
 /// Result   true: they are gone for good. false: the spool is not as it was listed, or is to be rewritten now (`even_if_due`: that
-///          does not count); an ordinary update is needed.
+///          does not count), or the last message lacks its end, so that what is appended would change it, and with it the listing that a
+///          deletion is known by; an ordinary update is needed.
 /// Errors   no_space, denied, changed, io; nothing was written, unless `in_doubt` is set: then the messages may be gone.
 [[nodiscard]] base::Result<bool> defer_deletion(const Context& context, const MaildropPaths& paths, const ExpungeRules& rules,
                                                 const UpdateRequest& request, bool even_if_due, bool& in_doubt);
@@ -31,7 +31,8 @@ namespace qpop::spool {
 [[nodiscard]] base::Result<std::uint32_t> compact(const Context& context, const MaildropPaths& paths, MailLock& lock, const Expunged& expunged,
                                                   Warnings& warnings);
 
-/// The same with the mail locks, whether it is due or not. Precondition: the caller has the session lock.
+/// The same with the mail locks, for which it waits as an open does, and whether it is due or not. Precondition: the caller has the
+/// session lock.
 [[nodiscard]] base::Result<std::uint32_t> compact_maildrop(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings,
                                                            Warnings& warnings);
 

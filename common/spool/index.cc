@@ -231,9 +231,10 @@ Result<UsableIndex> open_index_header(FileSystem& fs, int state_folder_fd) {
 std::optional<UsableIndex> open_index(const Context& context, int state_folder_fd, const SpoolIdentity& identity, bool compare) {
   auto index = open_index_header(context.fs, state_folder_fd);
   if (!index || index->header.spool != identity || index->header.young != 0) return std::nullopt;
-  if (!compare && were_compared(context, index->header)) return std::move(*index);
+  const bool known = were_compared(context, index->header);
+  if (known && !compare) return std::move(*index);
   if (!records_are_sound(context, *index)) return std::nullopt;
-  note_compared(context, state_folder_fd, *index);
+  if (!known) note_compared(context, state_folder_fd, *index);
   return std::move(*index);
 }
 

@@ -32,8 +32,8 @@ struct SpoolListing {
 [[nodiscard]] bool is_young(const listing::SpoolIdentity& identity, std::int64_t now_ns);
 
 /// The index file opened for reading when it describes a spool with this identity and is sound, else nothing. Never
-/// fails: what cannot be used is as good as absent. Its records are compared with their hash when `compare` says so, or when this
-/// kernel did not do that within the hour.
+/// fails: what cannot be used is as good as absent. Its header is looked at; its records are compared with their hash when `compare` says
+/// so, or when this kernel did not do that within the hour.
 struct UsableIndex {
   base::UniqueFd fd;
   listing::ListingHeader header;

@@ -62,7 +62,11 @@ Result<UniqueFd> lock_session(const Context& context, int state_folder_fd, std::
 }
 
 void mark_finishing(const Context& context, int session_lock_fd) {
-  static_cast<void>(again([&] { return context.fs.try_lock_record(session_lock_fd); }));
+  for (int tries = 0; tries < 3; ++tries) {
+    auto taken = again([&] { return context.fs.try_lock_record(session_lock_fd); });
+    if (!taken || *taken) return;
+    context.fs.sleep_ms(1);  // somebody just looks whether it is held
+  }
 }
 
 Status check_session_lock(const Context& context, int state_folder_fd, int fd) {

@@ -30,6 +30,15 @@ using base::Result;
 using base::Status;
 using base::UniqueFd;
 
+/// The listing that the session had may come from an index that nobody compared. What it showed of a damaged one is not what was asked for.
+Status check_listing(const Context& context, const MaildropPaths& paths, const UpdateRequest& request) {
+  auto reader = listing::ListingReader::open(request.listing_fd);
+  auto sound = reader ? reader->compare() : Status{};  // none: who needs one will say so
+  if (sound || sound.error().kind() != ErrorKind::malformed) return {};
+  static_cast<void>(remove_if_present(context.fs, paths.state_folder_fd, kIndexName));
+  return Error{ErrorKind::changed, "the index was damaged, and the session may have shown wrong messages"};
+}
+
 bool is_absent(const Error& error) {
   return error.kind() == ErrorKind::not_found;
 }
@@ -256,7 +265,7 @@ Status update_locked(const Context& context, const MaildropPaths& paths, MailLoc
   auto recovered = recover_locked(context, paths, lock, out.warnings);
   if (!recovered) return recovered.error();
   out.recovery = *recovered;
-  if (is_long_update(context, lock, request)) {
+  if (is_long_update(request)) {
     written = write_down(context, paths, settings, request, true, out);
     if (written.done) tell_committed(context, request, request.long_update);
   }
@@ -362,6 +371,7 @@ Result<UpdatedMaildrop> update_maildrop(const Context& context, const MaildropPa
   if (auto held = check_session_lock(context, paths.state_folder_fd, request.session_lock_fd); !held)
     return held.error();
   if (std::ranges::find(request.deleted, true) == request.deleted.end()) return UpdatedMaildrop{};
+  if (auto sound = check_listing(context, paths, request); !sound) return sound.error().at("update", paths.spool_name);
   UpdatedMaildrop out;
   bool in_doubt = false;
   const bool defers = settings.expunge.deferred;
@@ -369,7 +379,7 @@ Result<UpdatedMaildrop> update_maildrop(const Context& context, const MaildropPa
   WrittenDown written;
   auto done = update_spool(context, paths, settings, request, written, out);
   if (done) return out;
-  if (written.done) return done.error().at("what was deleted stays hidden until the next login; take it out of", paths.spool_name);
+  if (written.done) return done.error().at("the deleted messages are hidden, and the next login tries again; remove them from", paths.spool_name);
   // The rewrite that was due can wait for the other program; the client need not.
   const bool locked = done.error().kind() == ErrorKind::busy;
   if (defers && locked && is_deferred(context, paths, settings, request, true, out, in_doubt)) return out;
@@ -384,7 +394,10 @@ Result<RecoveredMaildrop> recover_maildrop(const Context& context, const Maildro
   if (!recovered) return recovered.error();
   out.outcome = *recovered;
   auto finished = finish_written_down(context, paths, settings, out.warnings);
-  if (!finished) return finished.error().at("remove deleted messages from", paths.spool_name);
+  if (!finished) {
+    tell_lost(settings, out.outcome, out.warnings);
+    return finished.error().at("remove deleted messages from", paths.spool_name);
+  }
   if (*finished > 0 && out.outcome == Recovery::nothing) out.outcome = Recovery::redone;
   return out;
 }

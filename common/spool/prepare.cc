@@ -63,6 +63,12 @@ Status compact_now(const Context& context, const MaildropPaths& paths, MailLock&
   return {};
 }
 
+/// After an update: what was hidden is gone, and may not be looked for in what stands in its place.
+Expunged read_again(const Context& context, const MaildropPaths& paths) {
+  auto expunged = load_expunged(context, paths.state_folder_fd);
+  return expunged ? std::move(*expunged) : Expunged{.unreadable = true};
+}
+
 Status take_all(const Context& context, const MaildropPaths& paths, MailLock& lock, const std::vector<LeftOver>& drops, OpenedMaildrop& out) {
   // Each goes in front of what is there; the first of them is the newest place.
   for (const auto& drop : drops) {
@@ -78,7 +84,7 @@ Status take_all(const Context& context, const MaildropPaths& paths, MailLock& lo
 
 }  // namespace
 
-Status prepare_spool(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const Expunged& expunged,
+Status prepare_spool(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, Expunged& expunged,
                      OpenedMaildrop& out) {
   auto spool_there = exists(context.fs, paths.spool_folder_fd, paths.spool_name);
   if (!spool_there) return spool_there.error();
@@ -100,13 +106,17 @@ Status prepare_spool(const Context& context, const MaildropPaths& paths, const M
   // Somebody may have died over it since we looked.
   auto recovered = recover_locked(context, paths, *lock, out.warnings);
   if (!recovered) return recovered.error();
-  if (*recovered != Recovery::nothing) out.recovery = *recovered;
+  if (*recovered != Recovery::nothing) {
+    out.recovery = *recovered;
+    expunged = read_again(context, paths);
+  }
   lock->take_lease();
-  if (work->compaction) {
+  if (work->compaction && !expunged.empty()) {
     if (auto done = compact_now(context, paths, *lock, expunged, out); !done) return done;
+    expunged = read_again(context, paths);
   }
   if (auto taken = take_all(context, paths, *lock, work->drops, out); !taken) return taken;
-  if (work->expiry) {
+  if (work->expiry && !expunged.unreadable) {
     auto expired = expire(context, paths, *lock, {.days = settings.expire_days, .keep_first = settings.hide_internal, .expunged = expunged}, out.warnings);
     if (!expired) return expired.error().at("expire");
     out.expired = *expired;

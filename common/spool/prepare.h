@@ -12,7 +12,7 @@ namespace qpop::spool {
 /// Usually there is nothing to do, and then nothing is locked. Bulletins that cannot be appended are a warning: the session goes on; so is a rewrite for
 /// what `expunged` says.
 /// Errors: as take_over() and expire(): a maildrop that lacks mail must not be shown.
-[[nodiscard]] base::Status prepare_spool(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const Expunged& expunged,
+[[nodiscard]] base::Status prepare_spool(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, Expunged& expunged,
                                          OpenedMaildrop& out);
 
 /// LOGIN-DELAY. Errors: busy (detail begins with "too early").

@@ -103,11 +103,18 @@ Status cut_only(const Context& context, const MaildropPaths& paths, MailLock& lo
   return Error{ErrorKind::io, fmt::format("sync the spool behind the cut: {}", synced.error().message())};
 }
 
+/// What the last message lacks at its end, deleted or not.
+Result<std::string> missing_at_end(const Context& context, MailLock& lock, const SpoolListing& listing) {
+  return missing_end(context.fs, lock.fd(), listing.header.end, listing.header.format, listing.records.back().trailer);
+}
+
 /// Step 2 with a journal of no octets: where the file `expunged` stands it makes sure that the file goes exactly when the messages do
 /// (recovery.cc). Without room for it the cut is made at once, and the file goes afterwards.
 Status cut_with_journal(const Context& context, const MaildropPaths& paths, MailLock& lock, const SpoolListing& listing, const UpdatePlan& plan,
                         const std::function<void(std::uint64_t)>& committed, Warnings& warnings) {
-  JournalPlan journal_plan{.first = plan.first, .old_size = plan.old_size, .format = listing.header.format};
+  auto missing = missing_at_end(context, lock, listing);
+  if (!missing) return missing.error();
+  JournalPlan journal_plan{.first = plan.first, .old_size = plan.old_size, .format = listing.header.format, .open_end = !missing->empty()};
   journal_plan.parts.emplace_back();
   auto journal = commit_journal(context, paths, lock, journal_plan, nullptr);
   if (!journal && journal.error().kind() == ErrorKind::no_space) {
@@ -123,20 +130,17 @@ Status cut_with_journal(const Context& context, const MaildropPaths& paths, Mail
   return done ? Status{} : Status{done.error().at("the journal stands, recovery will finish the update")};
 }
 
-/// What the last message lacks at its end; nothing when it was deleted.
-Result<std::string> padding_for(const Context& context, MailLock& lock, const SpoolListing& listing,
-                                const UpdatePlan& plan) {
+/// Of what the last message lacks, what is added to it: nothing when it was deleted, or when there is no room.
+std::string padding_for(const UpdatePlan& plan, const std::string& missing) {
   const Range& last = plan.tail.back();
-  if (last.offset + last.length != plan.old_size) return std::string{};
-  auto missing =
-      missing_end(context.fs, lock.fd(), plan.old_size, listing.header.format, listing.records.back().trailer);
-  if (missing && plan.first + plan.tail_size + missing->size() > plan.old_size) return std::string{};
-  return missing;
+  const bool kept = last.offset + last.length == plan.old_size;
+  return kept && plan.first + plan.tail_size + missing.size() <= plan.old_size ? missing : std::string{};
 }
 
 /// What is done with the octets behind F.
 struct Tail {
-  std::string padding{};            ///< what the last message lacks at its end
+  bool open_end = false;            ///< the last message lacks something at its end, whether or not it is deleted
+  std::string padding{};            ///< what is added there
   std::vector<ReadMark> marks{};    ///< none, where there is no room for them
   [[nodiscard]] std::uint64_t added() const { return growth_of(marks) + padding.size(); }
 };
@@ -149,7 +153,7 @@ Result<std::uint64_t> move_tail(const Context& context, const MaildropPaths& pat
   JournalPlan journal_plan{.first = plan.first,
                                  .old_size = plan.old_size,
                                  .format = listing.header.format,
-                                 .open_end = !padding.empty(),
+                                 .open_end = tail.open_end,
                                  .kept = plan.tail,
                                  .padding = padding};
   if (!tail.marks.empty()) {
@@ -260,9 +264,10 @@ Status apply_update(const Context& context, const MaildropPaths& paths, MailLock
     if (auto cut = cut_only(context, paths, lock, plan); !cut) return cut;
     committed(0);
   } else {
-    auto missing = padding_for(context, lock, listing, plan);
+    const auto missing = missing_at_end(context, lock, listing);
     if (!missing) return missing.error();
-    tail.padding = std::move(*missing);
+    tail.open_end = !missing->empty();
+    tail.padding = padding_for(plan, *missing);
     if (!marks.retrieved.empty() && tail.padding.empty()) {
       auto planned = plan_read_marks(context, lock, listing, marks.deleted, marks.retrieved, plan);
       if (!planned) return planned.error();

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -328,14 +329,17 @@ int Worker::recover() {
   return recovered ? 0 : fail(recovered.error());
 }
 
-/// Forked ahead of its job. false: nobody needs us any more.
-bool wait_for_work(Job& job) {
+/// Forked ahead of its job. Errors: closed (nobody needs us any more), malformed, io. A frame of its own, for those who do not wait.
+[[gnu::noinline]] base::Status wait_for_work(Job& job) {
+  ::closelog();  // its descriptor is closed now, and the next one gets its number
   const std::array<int, 1> keep{job.monitor.fd()};
   priv::close_all_except(keep);
-  if (!priv::close_standard_streams()) return false;
+  if (auto closed = priv::close_standard_streams(); !closed) return closed;
   auto frame = job.monitor.receive();
+  if (!frame) return frame.error();
   ipc::StartMaildrop start;
-  if (!frame || !frame->read(start) || frame->descriptors.size() != 1 || start.work > static_cast<std::uint32_t>(Work::update)) return false;
+  const bool whole = frame->read(start) && frame->descriptors.size() == 1 && start.work <= static_cast<std::uint32_t>(Work::update);
+  if (!whole) return Error{ErrorKind::malformed, "work of a wrong form"};
   priv::set_process_name("popper-maildrop");
   job.work = static_cast<Work>(start.work);
   job.name = start.name.view();
@@ -343,8 +347,9 @@ bool wait_for_work(Job& job) {
   job.gid = start.gid;
   job.home = start.home.view();
   job.state_folder = start.state_folder.view();
-  job.session = ipc::Channel{std::move(frame->descriptors[0])};
-  return true;
+  // Not at a number that a library may take for a descriptor of its own.
+  job.session = ipc::Channel{base::UniqueFd{::fcntl(frame->descriptors[0].get(), F_DUPFD_CLOEXEC, job.monitor.fd() + 1)}};
+  return job.session.valid() ? base::Status{} : base::Status{Error::from_errno(errno, "fcntl")};
 }
 
 }  // namespace
@@ -353,7 +358,11 @@ int run_maildrop(Job job) {
   // Sent when another program waits for our lease; it can wait.
   (void)::signal(SIGIO, SIG_IGN);
   ipc::log_to(job.monitor);
-  if (job.waits && !wait_for_work(job)) return 0;
+  if (auto work = job.waits ? wait_for_work(job) : base::Status{}; !work) {
+    if (work.error().kind() == ErrorKind::closed) return 0;
+    log::error("maildrop process that waited for work: {}", work.error().message());
+    return 3;
+  }
   auto prepared = give_up_rights(job);
   if (!prepared) {
     log::error("maildrop of {}: {}", job.name, prepared.error().message());

@@ -53,13 +53,13 @@ struct LiveSession {
   bool reaped = false;  ///< its number may belong to another process by now
 };
 
-/// A maildrop process at work.
 /// A process of the maildrop role and the channel to it.
 struct MaildropProcess {
   pid_t pid = -1;
   ipc::Channel channel;
 };
 
+/// One that is at work.
 struct MaildropJob {
   pid_t pid = -1;
   ipc::Channel channel;

@@ -228,7 +228,7 @@ void Monitor::end_overdue_logins(std::int64_t now) {
 void Monitor::on_signal() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    if (info.ssi_signo == SIGHUP) reload_settings();
+    if (info.ssi_signo == SIGHUP && !stopping_) reload_settings();
     if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) begin_shutdown();
   }
   int status = 0;

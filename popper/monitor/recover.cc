@@ -140,6 +140,7 @@ base::Status Monitor::find_journals(std::string_view user) {
       RecoveryRun::Item item;
       item.label = fmt::format("{}", base::escape_untrusted(name.empty() ? entry : name, 80));
       item.folder = folder;
+      item.only_hidden = journal && unfinished && !*journal && !*unfinished;
       item.committed = (journal && *journal) || (hidden && *hidden);
       const auto& unseen = !journal ? journal : !unfinished ? unfinished : hidden;
       auto owner = unseen ? owner_of_folder(parent, entry) : base::Result<MailOwner>{unseen.error()};
@@ -177,7 +178,7 @@ void Monitor::report_recovery(const RecoveryRun::Item& item, RecoveryOutcome out
     if (left && !*left) line = "update had not been committed, taken back";
   }
   say(fmt::format("{}: {}", item.label, line));
-  ++(outcome == RecoveryOutcome::failed ? recovery_->failed : outcome == RecoveryOutcome::nothing && item.folder.empty() ? recovery_->without : recovery_->done);
+  ++(outcome == RecoveryOutcome::failed ? recovery_->failed : outcome == RecoveryOutcome::nothing && (item.folder.empty() || item.only_hidden) ? recovery_->without : recovery_->done);
   if (outcome == RecoveryOutcome::failed) log::error("recover {}: {}", item.label, text);
   if (outcome == RecoveryOutcome::salvaged || outcome == RecoveryOutcome::set_aside) ++recovery_->to_be_looked_at;
 }

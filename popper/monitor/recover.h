@@ -29,7 +29,8 @@ struct RecoveryRun {
   struct Item {
     std::string label;  ///< whose maildrop, fit to be printed
     std::string folder;
-    bool committed = false;  ///< an update of it is
+    bool committed = false;    ///< an update of it is
+    bool only_hidden = false;  ///< there is no journal, only a file of hidden messages
     MailOwner owner;
   };
   std::deque<Item> waiting;

@@ -233,8 +233,8 @@ void Monitor::keep_maildrop_waiting() {
   if (waiting_maildrop_.pid < 0) maildrop_again_ms_ = clock_.monotonic_ms() + kAgainMs;
 }
 
-/// Gives the job to the process that waits; -1 when there is none, or it cannot be told.
-MaildropProcess Monitor::hire_maildrop(MaildropWork work, const MailOwner& owner, const ipc::Channel& session) {
+/// Gives the job to the process that waits; -1 when it cannot be told. A frame of its own: the pages of a deep stack are copied in each child.
+[[gnu::noinline]] MaildropProcess Monitor::hire_maildrop(MaildropWork work, const MailOwner& owner, const ipc::Channel& session) {
   ipc::StartMaildrop start;
   start.work = static_cast<std::uint32_t>(work);
   start.uid = owner.uid;
@@ -243,16 +243,21 @@ MaildropProcess Monitor::hire_maildrop(MaildropWork work, const MailOwner& owner
   start.home.set(owner.home);
   start.state_folder.set(owner.state_folder);
   const bool fits = start.name.view() == owner.name && start.home.view() == owner.home && start.state_folder.view() == owner.state_folder;
-  if (!fits || waiting_maildrop_.pid < 0) return {};
+  if (!fits) return {};
   auto process = std::exchange(waiting_maildrop_, {});
   const std::array<int, 1> end{session.fd()};
-  return process.channel.send(start, end, false) ? std::move(process) : MaildropProcess{};
+  if (auto sent = process.channel.send(start, end, false); !sent) {
+    log::error("maildrop process {} that waited for work: {}", process.pid, sent.error().message());
+    maildrop_again_ms_ = clock_.monotonic_ms() + kAgainMs;
+    return {};
+  }
+  return process;
 }
 
 bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries) {
   auto to_session = ipc::Channel::pair();
   if (!to_session) return false;
-  auto process = session != nullptr ? hire_maildrop(work, owner, to_session->second) : MaildropProcess{};
+  auto process = session != nullptr && waiting_maildrop_.pid >= 0 ? hire_maildrop(work, owner, to_session->second) : MaildropProcess{};
   if (process.pid < 0) {
     MaildropTask task;
     task.work = work;

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import PASSWORD, Pop, Site, message, named_uid, program, skip, wait_until  # noqa: E402
@@ -157,6 +158,31 @@ def popcheck(site):
     assert session(site)[:6] == [1, 2, 3, 4, 5, 6]
 
 
+def popcheck_finishes(site):
+    """Where messages are to leave at once, those that a long update left hidden leave before a repair, and do not come back with it."""
+    session(site, (2,))
+    site.stop()
+    done = site.run([program("popcheck"), "-f", site.config, "--recover", "ada"], check=False)
+    assert done.returncode == 0 and state_path(site, "expunged"), done
+    site.write_config(expunge="immediate")
+    with open(os.path.join(site.spool, "ada"), "ab") as file:
+        file.write(message(7) + message(8).replace(b"From ada@example.org Thu Nov 29", b"From ada@example.org Xhu Nov 29", 1))
+    start = time.monotonic()
+    done = site.run([program("popcheck"), "-f", site.config, "--repair", "ada"], check=False)
+    assert time.monotonic() - start < 1.9, "it waited for its own lock"
+    assert not state_path(site, "expunged"), done
+    site.start(expunge="immediate")
+    assert session(site) == [1, 3, 4, 5, 6, 7, 8], done
+    # And without anything to repair.
+    site.stop()
+    site.start()
+    session(site, (4,))
+    site.stop()
+    site.write_config(expunge="immediate")
+    done = site.run([program("popcheck"), "-f", site.config, "--recover", "ada"], check=False)
+    assert not state_path(site, "expunged") and b"Subject: number 4\n" not in site.read_spool(), done
+
+
 def unique_ids(site):
     """A comparison does not see what is hidden; an import removes it first, because it makes another listing."""
     session(site, (1, 2))
@@ -210,7 +236,7 @@ def abort(site):
     assert site.read_spool() == spool_of(range(1, COUNT + 1))
 
 
-CASES = {"deliveries": deliveries, "reader": reader, "killed": killed, "popcheck": popcheck, "unique-ids": unique_ids, "user-options": user_options,
+CASES = {"deliveries": deliveries, "reader": reader, "killed": killed, "popcheck": popcheck, "popcheck-finishes": popcheck_finishes, "unique-ids": unique_ids, "user-options": user_options,
          "abort": abort}
 
 

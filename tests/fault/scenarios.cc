@@ -121,6 +121,7 @@ void add_open_ends(List& list, const Kind& kind) {
     list.add(kind, "first, the last one is not closed", cut(closer), {0}, "", kSeparator, true);
     list.add(kind, "middle, the last one is not closed", cut(closer), {1}, "", kSeparator, true);
     list.add(kind, "last, it is not closed", cut(closer), {2}, "", "", true);
+    list.add(kind, "first and last, it is not closed", cut(closer), {0, 2}, "", "", true);
     return;
   }
   list.add(kind, "first, the last one has no empty line", cut(1), {0}, "", "\n", true);
@@ -128,6 +129,8 @@ void add_open_ends(List& list, const Kind& kind) {
   list.again_as_a_long_one();
   list.add(kind, "middle, the last one has no line end", cut(2), {1}, "", "\n\n", true);
   list.add(kind, "last, it has no line end", cut(2), {2}, "", "", true);
+  list.add(kind, "first and last, it has no empty line", cut(1), {0, 2}, "", "", true);
+  list.add(kind, "first and last, it has no line end", cut(2), {0, 2}, "", "", true);
 }
 
 /// Messages that were retrieved and stay: marked where they move, and where the gap has room for it.

@@ -105,6 +105,7 @@ BOOST_AUTO_TEST_CASE(signals_and_short_transfers_are_no_failures) {
 BOOST_AUTO_TEST_CASE(mail_arrives_without_locks_before_every_call) {
   over_scenarios([&](Campaign& c, std::size_t which, const Scenario& s) {
     if (s.open_end && s.mmdf()) return;  // what is appended to it makes no MMDF maildrop, with us or without
+    if (s.open_end && s.deleted.size() > 1) return;  // it is another message then, which nobody deleted, and the others go
     for (std::size_t at = 0;; ++at) {
       if (at > 400 || c.faults.enough()) break;
       if (!c.share.takes(which, at, 2)) continue;

@@ -73,12 +73,21 @@ BOOST_AUTO_TEST_CASE(whoever_deletes_compares) {
   fill_and_damage(drop, 7);
   Process opener{drop};
   opener.boot = 7;
-  const auto opened = opener.open();
-  BOOST_REQUIRE((opened->source == ListingSource::from_index));
-  Process process{drop};
-  process.boot = 7;
-  BOOST_TEST(process.update(request_for(*opened, {1})).has_value());
-  BOOST_TEST(drop.spool() == mbox_message(1) + mbox_message(3));
+  for (const bool deferred : {false, true}) {
+    const auto settings = deferred ? never_due() : MaildropSettings{};
+    fill_and_damage(drop, 7);
+    auto opened = opener.open(settings);
+    BOOST_REQUIRE((opened->source == ListingSource::from_index));
+    // Nobody knows what the client saw.
+    const auto updated = opener.update(request_for(*opened, {1}), settings);
+    BOOST_REQUIRE(!updated.has_value());
+    BOOST_TEST((updated.error().kind() == base::ErrorKind::changed));
+    BOOST_TEST(drop.spool() == kSpool);
+    opened->session_lock.reset();
+    BOOST_TEST((open_under(drop, 7) == ListingSource::scanned));
+    BOOST_TEST((visible(drop, settings) == contents({mbox_message(1), mbox_message(2), mbox_message(3)})));
+    drop.clear();
+  }
 }
 
 /// The listing is needed to say what is hidden: a damaged one would let the file of hidden messages appear void.
