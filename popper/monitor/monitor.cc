@@ -127,8 +127,8 @@ int Monitor::serve_one(base::UniqueFd client) {
   return loop();
 }
 
-void Monitor::watch(int fd, std::function<void()> handler) {
-  watches_[fd] = std::allocate_shared<std::function<void()>>(std::pmr::polymorphic_allocator<std::function<void()>>{memory_.get()}, std::move(handler));
+void Monitor::watch(int fd, const std::function<void()>& handler) {
+  watches_[fd] = std::allocate_shared<std::function<void()>>(std::pmr::polymorphic_allocator<std::function<void()>>{memory_.get()}, handler);
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = fd;

@@ -67,7 +67,7 @@ class Monitor {
   int loop();
   [[nodiscard]] int wait_ms(std::int64_t now) const;
   void open_to_clients(OpenListener listener);
-  void watch(int fd, std::function<void()> handler);
+  void watch(int fd, const std::function<void()>& handler);
   void unwatch(int fd);
   void on_signal();
   void on_child(pid_t pid, int status);

@@ -55,7 +55,7 @@ base::Result<std::vector<std::string>> names_in(const std::string& folder) {
 
 void say(const std::string& line) {
   fmt::print("{}\n", line);
-  std::fflush(stdout);
+  (void)std::fflush(stdout);
 }
 
 /// "completed" and the like; the text of the maildrop process stands where only it knows the details.
@@ -132,7 +132,7 @@ base::Status Monitor::find_journals(std::string_view user) {
     for (const auto& entry : *names) {
       const auto name = maildrop_name(parent, entry);
       if (!user.empty() && name != user) continue;
-      const std::string folder = settings_.text(Opt::state_dir) + parent + entry;
+      const auto folder = fmt::format("{}{}{}", settings_.text(Opt::state_dir), parent, entry);
       auto journal = has_file(folder, kJournalName);
       auto unfinished = has_file(folder, kJournalTemporaryName);
       auto hidden = hides ? base::Result<bool>{false} : has_file(folder, kExpungedName);
