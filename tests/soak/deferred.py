@@ -97,6 +97,7 @@ class DeferredTrial(Trial):
 
 
 class DeferredSoak(Soak):
+    not_to_be_left = ("journal", "saved-")
     name = "deferred"
     settings = dict(Soak.settings, **{"expunge": "deferred", "expunge-share": "30", "expunge-after": str(AFTER_S)})
     counted = ("confirmed", "unanswered", "deferrals", "rewrites", "foreign", "shown again")

@@ -28,6 +28,7 @@ class Soak:
     name = "kills"
     settings = {"spare-sessions": "2", "max-sessions-per-address": "200", "mail-lock-timeout": "5"}
     counted = ("completed", "taken back")
+    not_to_be_left = ("journal", "saved-", "expunged")
 
     def __init__(self, options):
         self.options = options
@@ -165,7 +166,7 @@ class Soak:
     def look_for_left_overs(self, trial):
         self.drop_dead_lock(trial)
         folder = os.path.join(self.site.state, "v", trial.user)
-        left = [name for name in os.listdir(folder) if name.startswith(("journal", "saved-"))]
+        left = [name for name in os.listdir(folder) if name.startswith(self.not_to_be_left)]
         if "index.tmp" in os.listdir(folder):
             self.count("index.tmp")  # a cache that was not finished: the next one replaces it
         left += [name for name in os.listdir(self.site.spool) if name.startswith(trial.user + ".")]

@@ -86,8 +86,9 @@ PARTS = [
     Part("exim4", 0, 0.28, "accepted", deliveries("exim4")),
     Part("dovecot", 0, 0.28, "accepted", deliveries("dovecot")),
     Part("maildrop", 0, 0.12, "accepted", deliveries("maildrop")),
-    Part("kills", 1, 0.37, "kills", lambda minutes, seed: script("kills.py", "--minutes", f"{minutes:.2f}", "--seed", str(seed), "--mailboxes", "24")),
+    Part("kills", 1, 0.31, "kills", lambda minutes, seed: script("kills.py", "--minutes", f"{minutes:.2f}", "--seed", str(seed), "--mailboxes", "24")),
     Part("deferred", 1, 0.1, "kills", lambda minutes, seed: script("deferred.py", "--minutes", f"{minutes:.2f}", "--seed", str(seed), "--mailboxes", "16")),
+    Part("long", 1, 0.06, "kills", lambda minutes, seed: script("long.py", "--minutes", f"{minutes:.2f}", "--seed", str(seed), "--mailboxes", "6")),
     Part("power-loss", 1, 0.11, "states",
          lambda minutes, seed: [os.path.join(RELEASE, "soak_power_loss"), "--minutes", f"{minutes:.2f}", "--seed", str(seed)]),
     # A million in some five minutes.

@@ -18,12 +18,12 @@ LARGEST = (200, 2000, 4000, 8000, 30000)
 COUNTS = (1, 2, 20, 60, 100, 200, 400, 600)
 
 
-def make_pools(rng):
+def make_pools(rng, sizes=LARGEST):
     """Messages of up to so many octets, made once: (name, text)."""
     def pool(largest):
         names = [b"%d.%d" % (largest, i) for i in range(max(COUNTS) + MOST_DELIVERIES)]
         return [(name, mail(name, rng.randrange(largest), rng)) for name in names]
-    return {largest: pool(largest) for largest in LARGEST}
+    return {largest: pool(largest) for largest in sizes}
 
 
 def in_pieces(client, commands):
@@ -70,10 +70,14 @@ class Trial:
         self.at_phase = {phase: threading.Event() for phase in ("open", "retr", "quit")}
         self.make_spool()
 
+    def pick_size(self):
+        """How many messages, of up to how many octets."""
+        count = self.rng.choice(COUNTS)
+        return count, self.rng.choice((200, 2000, 8000, 30000 if count <= 100 else 4000))
+
     def make_spool(self):
         rng = self.rng
-        count = rng.choice(COUNTS)
-        largest = rng.choice((200, 2000, 8000, 30000 if count <= 100 else 4000))
+        count, largest = self.pick_size()
         chosen = rng.sample(self.soak.pools[largest], count + MOST_DELIVERIES)
         self.texts = dict(chosen)
         self.names = [name for name, _ in chosen[:count]]
