@@ -62,8 +62,6 @@ void seal_header(ListingHeader& header, std::span<const Record> records) {
   header.header_hash = hash_header(header);
 }
 
-void seal_compared(ListingHeader& header) { header.header_hash = hash_header(header); }
-
 void extend_header(ListingHeader& header, std::span<const Record> added, const digest::Digest16& records_hash) {
   header.count += added.size();
   for (const auto& record : added) header.total_octets += record.octets;
@@ -117,20 +115,6 @@ base::Result<Message> ListingReader::message(std::uint32_t index) const {
   message.header_length = record.header_length;
   message.record = record;
   return message;
-}
-
-base::Status ListingReader::compare() const {
-  std::array<char, 32UL * 1024> piece;
-  digest::Xxh3Stream hash;
-  std::uint64_t at = sizeof(ListingHeader);
-  for (std::uint64_t left = header_.count * kRecordSize; left > 0;) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left, piece.size()));
-    if (auto read = read_exactly(fd_, piece.data(), size, at); !read) return read;
-    hash.add({piece.data(), size});
-    at += size;
-    left -= size;
-  }
-  return hash.result() == header_.records_hash ? base::Status{} : base::Status{Error{ErrorKind::malformed, "scan listing: checksum differs"}};
 }
 
 base::Result<std::vector<Record>> ListingReader::all_records() const {

@@ -86,11 +86,8 @@ inline constexpr std::size_t kRecordSize = 96;
 static_assert(sizeof(Record) == kRecordSize && std::is_trivially_copyable_v<Record>);
 static_assert(sizeof(ListingHeader) == 128 && std::is_trivially_copyable_v<ListingHeader>);
 
-/// The header of a listing to which `added` were appended; `records_hash` is that of all records.
+/// The header of a listing to which `added` were appended, or of which other fields changed; `records_hash` is that of all records.
 void extend_header(ListingHeader& header, std::span<const Record> added, const digest::Digest16& records_hash);
-
-/// After a change of `boot` or `compared_min` alone.
-void seal_compared(ListingHeader& header);
 
 /// Fills record_size, count, total_octets, records_hash and header_hash from `records` and the other fields of `header`.
 void seal_header(ListingHeader& header, std::span<const Record> records);
@@ -123,8 +120,6 @@ class ListingReader {
   [[nodiscard]] base::Result<Message> message(std::uint32_t index) const;
   /// Records [first, first + out.size()); for LIST and UIDL without one system call a message.
   [[nodiscard]] base::Status records(std::uint32_t first, std::span<Record> out) const;
-  /// Compares the records with records_hash, in pieces. Errors: malformed (they differ), io.
-  [[nodiscard]] base::Status compare() const;
   /// All records, checked against records_hash. For the maildrop role; needs kRecordSize octets a message.
   [[nodiscard]] base::Result<std::vector<Record>> all_records() const;
 

@@ -45,12 +45,10 @@ base::Status add_entries(const listing::ListingReader& reader, const std::vector
 }
 
 /// Does the listing end as a message must?
-Result<bool> has_whole_end(const Context& context, const MaildropPaths& paths, const listing::ListingReader& reader) {
+Result<bool> has_whole_end(const Context& context, int spool_fd, const listing::ListingReader& reader) {
   std::array<Record, 1> last;
   if (auto read = reader.records(reader.count() - 1, last); !read) return read.error();
-  auto spool = open_spool(context.fs, paths, O_RDONLY);
-  if (!spool) return spool.error();
-  auto missing = missing_end(context.fs, spool->get(), reader.header().end, reader.header().format, last[0].trailer);
+  auto missing = missing_end(context.fs, spool_fd, reader.header().end, reader.header().format, last[0].trailer);
   return missing ? Result<bool>{missing->empty()} : Result<bool>{missing.error()};
 }
 
@@ -98,8 +96,9 @@ Result<bool> defer_deletion(const Context& context, const MaildropPaths& paths, 
     return Error{ErrorKind::changed, "the listing is not that of the session"};
   auto journal = exists(context.fs, paths.state_folder_fd, kJournalName);
   if (!journal) return journal.error();
-  if (*journal || !is_as_listed(context, paths, reader->header())) return false;
-  auto ends = has_whole_end(context, paths, *reader);
+  auto spool = open_spool(context.fs, paths, O_RDONLY);
+  if (*journal || !spool || !is_as_listed(context, spool->get(), reader->header())) return false;
+  auto ends = has_whole_end(context, spool->get(), *reader);
   if (!ends) return ends.error();
   if (!*ends) return false;
   auto expunged = load_expunged(context, paths.state_folder_fd);

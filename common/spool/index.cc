@@ -61,20 +61,9 @@ void set_compared(const Context& context, ListingHeader& header) {
 void note_compared(const Context& context, int state_folder_fd, UsableIndex& index) {
   if (context.boot == 0) return;
   set_compared(context, index.header);
-  listing::seal_compared(index.header);
+  listing::extend_header(index.header, {}, index.header.records_hash);
   auto writer = again([&] { return context.fs.open_at(state_folder_fd, kIndexName, O_WRONLY | O_NONBLOCK, 0); });
   if (writer) static_cast<void>(write_all(context.fs, writer->get(), {reinterpret_cast<const char*>(&index.header), sizeof index.header}, 0));
-}
-
-bool records_are_sound(const Context& context, const UsableIndex& index) {
-  digest::Xxh3Stream hash;
-  const std::uint64_t end = sizeof(ListingHeader) + index.header.count * listing::kRecordSize;
-  auto read =
-      for_each_piece(context.fs, index.fd.get(), sizeof(ListingHeader), end, [&](std::string_view piece) -> Status {
-        hash.add(piece);
-        return {};
-      });
-  return read && hash.result() == index.header.records_hash;
 }
 
 struct KnownListing {
@@ -215,6 +204,17 @@ bool is_young(const SpoolIdentity& identity, std::int64_t now_ns) {
   return age < kYoungNs || (identity.mtime_ns % kNanosPerSecond == 0 && age < kYoungSecondsNs);
 }
 
+Result<bool> records_are_sound(const Context& context, int fd, const ListingHeader& header) {
+  digest::Xxh3Stream hash;
+  const std::uint64_t end = sizeof(ListingHeader) + header.count * listing::kRecordSize;
+  auto read = for_each_piece(context.fs, fd, sizeof(ListingHeader), end, [&](std::string_view piece) -> Status {
+    hash.add(piece);
+    return {};
+  });
+  if (!read) return read.error();
+  return hash.result() == header.records_hash;
+}
+
 Result<UsableIndex> open_index_header(FileSystem& fs, int state_folder_fd) {
   auto fd = again([&] { return fs.open_at(state_folder_fd, kIndexName, O_RDONLY | O_NONBLOCK, 0); });
   if (!fd) return fd.error();
@@ -233,7 +233,7 @@ std::optional<UsableIndex> open_index(const Context& context, int state_folder_f
   if (!index || index->header.spool != identity || index->header.young != 0) return std::nullopt;
   const bool known = were_compared(context, index->header);
   if (known && !compare) return std::move(*index);
-  if (!records_are_sound(context, *index)) return std::nullopt;
+  if (auto sound = records_are_sound(context, index->fd.get(), index->header); !sound || !*sound) return std::nullopt;
   if (!known) note_compared(context, state_folder_fd, *index);
   return std::move(*index);
 }
@@ -285,17 +285,15 @@ Result<SpoolListing> list_spool(const Context& context, const MaildropPaths& pat
   return Error{ErrorKind::changed, "somebody writes to the spool without taking its locks"};
 }
 
-bool is_as_listed(const Context& context, const MaildropPaths& paths, const ListingHeader& header) {
-  auto fd = open_spool(context.fs, paths, O_RDONLY);
-  if (!fd) return false;
-  auto status = again([&] { return context.fs.status(fd->get()); });
+bool is_as_listed(const Context& context, int fd, const ListingHeader& header) {
+  auto status = again([&] { return context.fs.status(fd); });
   if (!status) return false;
   if (status->identity == header.spool) {
     if (header.young == 0) return true;
-    auto hash = tail_hash(context.fs, fd->get(), header.end);
+    auto hash = tail_hash(context.fs, fd, header.end);
     return hash && *hash == header.tail_hash;
   }
-  auto grown = has_only_grown(context, fd->get(), header, status->identity);
+  auto grown = has_only_grown(context, fd, header, status->identity);
   return grown && *grown;
 }
 

@@ -39,7 +39,9 @@ struct UsableIndex {
   listing::ListingHeader header;
   std::uint64_t octets_scanned = 0;
 };
-/// The same whatever it describes: its header is sound, its records were not looked at. Errors: any.
+/// Have the records of a listing the hash that its header says? Errors: io, changed (the file is shorter).
+[[nodiscard]] base::Result<bool> records_are_sound(const Context& context, int fd, const listing::ListingHeader& header);
+/// As open_index(), whatever it describes: its header is sound, its records were not looked at. Errors: any.
 [[nodiscard]] base::Result<UsableIndex> open_index_header(FileSystem& fs, int state_folder_fd);
 [[nodiscard]] std::optional<UsableIndex> open_index(const Context& context, int state_folder_fd,
                                                     const listing::SpoolIdentity& identity, bool compare);
@@ -55,7 +57,7 @@ struct UsableIndex {
 
 /// Does the spool still begin with the messages of a listing with this header: unchanged, or grown only? Takes no lock, and reads
 /// no more than the old end. false also when it cannot be told.
-[[nodiscard]] bool is_as_listed(const Context& context, const MaildropPaths& paths, const listing::ListingHeader& header);
+[[nodiscard]] bool is_as_listed(const Context& context, int spool_fd, const listing::ListingHeader& header);
 
 /// Writes the index and returns a descriptor of it that cannot be written through: the file itself, or, when the state
 /// folder is full or not writable, a sealed file in memory (and a warning).

@@ -33,8 +33,10 @@ using base::UniqueFd;
 /// The listing that the session had may come from an index that nobody compared. What it showed of a damaged one is not what was asked for.
 Status check_listing(const Context& context, const MaildropPaths& paths, const UpdateRequest& request) {
   auto reader = listing::ListingReader::open(request.listing_fd);
-  auto sound = reader ? reader->compare() : Status{};  // none: who needs one will say so
-  if (sound || sound.error().kind() != ErrorKind::malformed) return {};
+  if (!reader) return {};  // who needs one will say so
+  auto sound = records_are_sound(context, request.listing_fd, reader->header());
+  if (!sound) return sound.error().at("compare the listing of the session");
+  if (*sound) return {};
   static_cast<void>(remove_if_present(context.fs, paths.state_folder_fd, kIndexName));
   return Error{ErrorKind::changed, "the index was damaged, and the session may have shown wrong messages"};
 }
@@ -245,13 +247,13 @@ struct WrittenDown {
   bool in_doubt = false;  ///< it failed, and may be there all the same
 };
 
-WrittenDown write_down(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const UpdateRequest& request,
-                       bool even_if_due, UpdatedMaildrop& out) {
-  WrittenDown written;
-  auto deferred = defer_deletion(context, paths, settings.expunge, request, even_if_due, written.in_doubt);
+void write_down(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const UpdateRequest& request,
+                bool even_if_due, UpdatedMaildrop& out, WrittenDown& written) {
+  bool in_doubt = false;
+  auto deferred = defer_deletion(context, paths, settings.expunge, request, even_if_due, in_doubt);
+  written.in_doubt = written.in_doubt || in_doubt;
   if (!deferred) out.warnings.push_back(fmt::format("write down what is deleted: {}; the spool is updated instead", deferred.error().message()));
   written.done = deferred && *deferred;
-  return written;
 }
 
 void tell_committed(const Context& context, const UpdateRequest& request, std::uint64_t moving) {
@@ -266,7 +268,7 @@ Status update_locked(const Context& context, const MaildropPaths& paths, MailLoc
   if (!recovered) return recovered.error();
   out.recovery = *recovered;
   if (is_long_update(request)) {
-    written = write_down(context, paths, settings, request, true, out);
+    write_down(context, paths, settings, request, true, out, written);
     if (written.done) tell_committed(context, request, request.long_update);
   }
   auto listing = list_spool(context, paths, lock);
@@ -354,9 +356,8 @@ Status update_spool(const Context& context, const MaildropPaths& paths, const Ma
 
 /// Written down, the client was told, and that is all.
 bool is_deferred(const Context& context, const MaildropPaths& paths, const MaildropSettings& settings, const UpdateRequest& request,
-                 bool even_if_due, UpdatedMaildrop& out, bool& in_doubt) {
-  const auto written = write_down(context, paths, settings, request, even_if_due, out);
-  in_doubt = in_doubt || written.in_doubt;
+                 bool even_if_due, UpdatedMaildrop& out, WrittenDown& written) {
+  write_down(context, paths, settings, request, even_if_due, out, written);
   if (!written.done) return false;
   out.removed = static_cast<std::uint32_t>(std::ranges::count(request.deleted, true));
   if (request.committed) request.committed(0);
@@ -373,17 +374,16 @@ Result<UpdatedMaildrop> update_maildrop(const Context& context, const MaildropPa
   if (std::ranges::find(request.deleted, true) == request.deleted.end()) return UpdatedMaildrop{};
   if (auto sound = check_listing(context, paths, request); !sound) return sound.error().at("update", paths.spool_name);
   UpdatedMaildrop out;
-  bool in_doubt = false;
-  const bool defers = settings.expunge.deferred;
-  if (defers && is_deferred(context, paths, settings, request, false, out, in_doubt)) return out;
   WrittenDown written;
+  const bool defers = settings.expunge.deferred;
+  if (defers && is_deferred(context, paths, settings, request, false, out, written)) return out;
   auto done = update_spool(context, paths, settings, request, written, out);
   if (done) return out;
   if (written.done) return done.error().at("the deleted messages are hidden, and the next login tries again; remove them from", paths.spool_name);
   // The rewrite that was due can wait for the other program; the client need not.
   const bool locked = done.error().kind() == ErrorKind::busy;
-  if (defers && locked && is_deferred(context, paths, settings, request, true, out, in_doubt)) return out;
-  if (in_doubt || written.in_doubt) return Error{ErrorKind::io, done.error().message()}.at("update", paths.spool_name);
+  if (defers && locked && is_deferred(context, paths, settings, request, true, out, written)) return out;
+  if (written.in_doubt) return Error{ErrorKind::io, done.error().message()}.at("update", paths.spool_name);
   return done.error().at("update", paths.spool_name);
 }
 

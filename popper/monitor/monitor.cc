@@ -163,7 +163,7 @@ int Monitor::loop() {
       (*handler)();
     }
     check_deadlines();
-    if (recovery_ == nullptr && !single_ && !stopping_ && clock_.monotonic_ms() >= spares_again_ms_) refill_spares(count == 0);
+    if (awaits_clients() && clock_.monotonic_ms() >= spares_again_ms_) refill_spares(count == 0);
     if (count == 0 && wants_maildrop(clock_.monotonic_ms())) keep_maildrop_waiting();
   }
   end_checkers();

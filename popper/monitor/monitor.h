@@ -101,6 +101,7 @@ class Monitor {
   bool spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries = 0);
   MaildropProcess fork_maildrop(MaildropTask task, const char* name);
   MaildropProcess hire_maildrop(MaildropWork work, const MailOwner& owner, const ipc::Channel& session);
+  [[nodiscard]] bool awaits_clients() const { return recovery_ == nullptr && !single_ && !stopping_; }
   [[nodiscard]] bool wants_maildrop(std::int64_t now) const;
   void keep_maildrop_waiting();
   void end_session(pid_t pid, bool kill);

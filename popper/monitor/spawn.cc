@@ -222,7 +222,7 @@ MaildropProcess Monitor::fork_maildrop(MaildropTask task, const char* name) {
 }
 
 bool Monitor::wants_maildrop(std::int64_t now) const {
-  return waiting_maildrop_.pid < 0 && recovery_ == nullptr && !single_ && !stopping_ && now >= maildrop_again_ms_;
+  return waiting_maildrop_.pid < 0 && awaits_clients() && now >= maildrop_again_ms_;
 }
 
 /// Forking costs more than all else that a login asks of the monitor, so that one process stands ready.

@@ -140,7 +140,7 @@ MUTANTS = [
     Mutant(SPOOL + "deferred.cc", "what a long update left is not removed by the next open", "    if (!rules.deferred) return true;\n", ""),
     Mutant(SPOOL + "deferred.cc", "what a long update left is not removed by a recovery", "  if (settings.expunge.deferred) return std::uint32_t{0};", "  if (true) return std::uint32_t{0};"),
     Mutant(SPOOL + "deferred.cc", "a list is made of messages that may still grow", "  return missing ? Result<bool>{missing->empty()}", "  return missing ? Result<bool>{true}"),
-    Mutant(SPOOL + "deferred.cc", "a spool that was rewritten is not noticed at QUIT", "if (*journal || !is_as_listed(context, paths, reader->header())) return false;", "if (*journal) return false;"),
+    Mutant(SPOOL + "deferred.cc", "a spool that was rewritten is not noticed at QUIT", "if (*journal || !spool || !is_as_listed(context, spool->get(), reader->header())) return false;", "if (*journal || !spool) return false;"),
     # Locks.
     Mutant(SPOOL + "locks.cc", "a held fcntl lock is no lock", 'busy_ = "the fcntl lock is held";\n    if (!locked || !*locked) return locked;', 'busy_ = "the fcntl lock is held";\n    if (!locked) return locked;'),
     Mutant(SPOOL + "locks.cc", "a replaced spool is locked", "return opened->links >= 1 && opened->same_file(*named);", "return true;"),

@@ -62,8 +62,9 @@ BOOST_AUTO_TEST_CASE(quit_costs_the_same_on_every_spool_and_touches_none) {
     Process process{drop};
     BOOST_REQUIRE(process.update(request_for(*opened, {0, 1, 5}), never_due()).has_value());
     BOOST_TEST(drop.spool() == spool);
-    // The spool is opened, looked at, its last octets are read, and no lock is taken.
-    BOOST_TEST(process.fs.count("read") == 1U);
+    // The listing is read, and of the spool its last octets: it is opened once, looked at, and no lock is taken.
+    BOOST_TEST(process.fs.count("read") == 2U);
+    BOOST_TEST(process.fs.count("open ada") == 1U);
     BOOST_TEST(process.fs.count("lock_record") == 0U);
     BOOST_TEST(process.fs.count("open ada.lock") == 0U);
     BOOST_TEST(process.fs.count("sync") == 1U);

@@ -341,6 +341,24 @@ BOOST_AUTO_TEST_CASE(a_session_waits_for_the_end_of_an_update_that_is_committed)
   BOOST_TEST(second.open().has_value());
 }
 
+BOOST_AUTO_TEST_CASE(a_look_at_the_lock_does_not_keep_an_update_from_saying_that_it_finishes) {
+  MaildropFixture drop;
+  drop.write_spool(mbox_message(1));
+  test::Process first{drop};
+  test::Process second{drop};
+  auto opened = first.open();
+  // Another process that wants the lock tries the record lock, to see whether it is held, and has it at this very moment.
+  base::UniqueFd looks{::open(drop.state_path("session").c_str(), O_RDWR | O_CLOEXEC)};
+  BOOST_REQUIRE(*second.fs.try_lock_record(looks.get()));
+  int tries = 0;
+  first.fs.intruder = [&](FaultFileSystem&, std::string_view call) {
+    if (call == "lock_record" && ++tries == 2) looks.reset();
+  };
+  mark_finishing(first.context(), opened->session_lock.get());
+  BOOST_TEST(tries == 2);
+  BOOST_TEST(!*second.fs.try_lock_record(base::UniqueFd{::open(drop.state_path("session").c_str(), O_RDWR | O_CLOEXEC)}.get()));
+}
+
 BOOST_AUTO_TEST_CASE(who_wants_the_session_lock_may_wait_for_whoever_holds_it) {
   MaildropFixture drop;
   drop.write_spool(mbox_message(1));
