@@ -244,14 +244,9 @@ void Monitor::keep_maildrop_waiting() {
   start.state_folder.set(owner.state_folder);
   const bool fits = start.name.view() == owner.name && start.home.view() == owner.home && start.state_folder.view() == owner.state_folder;
   if (!fits) return {};
-  auto process = std::exchange(waiting_maildrop_, {});
   const std::array<int, 1> end{session.fd()};
-  if (auto sent = process.channel.send(start, end, false); !sent) {
-    log::error("maildrop process {} that waited for work: {}", process.pid, sent.error().message());
-    maildrop_again_ms_ = clock_.monotonic_ms() + kAgainMs;
-    return {};
-  }
-  return process;
+  if (!waiting_maildrop_.channel.send(start, end, false)) return {};  // it has died, and on_child() will say how
+  return std::exchange(waiting_maildrop_, {});
 }
 
 bool Monitor::spawn_maildrop(MaildropWork work, const MailOwner& owner, LiveSession* session, unsigned tries) {
